@@ -1,0 +1,30 @@
+"""From photographs to network input: the one place that resizes and normalizes."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+from yolact.config import ModelConfig
+
+
+def to_network_input(image: UInt8[Tensor, "3 H W"], config: ModelConfig) -> Float[Tensor, "3 h w"]:
+    """Resize an RGB photograph to `config.image_size`, ignoring its aspect ratio, and normalize it.
+
+    Args:
+        image: RGB, 0..255.
+
+    Returns:
+        RGB, about -2..2, at `config.image_size`; float32, on the image's device.
+    """
+    resized = functional.interpolate(
+        image[None].float(), config.image_size, mode="bilinear", align_corners=False, antialias=config.antialias
+    )
+    return normalize(resized[0], config)
+
+
+def normalize(image: Float[Tensor, "*b 3 h w"], config: ModelConfig) -> Float[Tensor, "*b 3 h w"]:
+    """Shift and scale RGB pixels in 0..255 by the mean and standard deviation that the backbone was trained with."""
+    mean = torch.tensor(config.pixel_mean, dtype=image.dtype, device=image.device)[:, None, None]
+    std = torch.tensor(config.pixel_std, dtype=image.dtype, device=image.device)[:, None, None]
+    return (image - mean) / std

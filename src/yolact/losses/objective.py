@@ -1,0 +1,168 @@
+"""The loss: boxes, classes, masks, semantics, and mask IoU for YOLACT++ (paper sections 3.2 to 3.4 and 4)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from yolact.boxes import area, encode, window
+from yolact.config import ModelConfig
+from yolact.losses.matching import NEUTRAL, match_anchors
+from yolact.model.mask_rescoring import MaskRescoring
+from yolact.structures import RawOutput, Target
+
+BOX_WEIGHT = 1.5
+MASK_WEIGHT = 6.125
+MASK_IOU_WEIGHT = 25.0
+NEGATIVES_PER_POSITIVE = 3
+SMALLEST_RESCORED_AREA = 25
+"""In prototype pixels: a smaller mask does not train the mask rescoring."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weighted losses of a batch; their sum is what training minimizes (original `multibox_loss.py`)."""
+
+    config: ModelConfig
+
+    masks_to_train: int | None = 100
+    """At most this many random positives of an image enter the mask loss, to bound memory; None takes all."""
+
+    def __call__(
+        self, raw: RawOutput, targets: list[Target], mask_rescoring: MaskRescoring | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the losses, each a scalar, already weighted; finite also where no anchor is positive.
+
+        Returns:
+            `box`, `class`, `mask` and `semantic`; with `mask_rescoring` also `mask_iou`. Sums over anchors are divided
+            by the number of positives in the batch, `semantic` by the number of images.
+        """
+        anchors = raw.anchors_cxcywh
+        matches = [match_anchors(anchors, target, force_unreachable=self.config.parity) for target in targets]
+        labels = torch.stack([match.labels for match in matches])
+        positives = labels > 0
+        count = positives.sum().clamp(min=1)
+        objects = [match.objects[match.labels > 0] for match in matches]
+        boxes = [target.boxes[~target.is_crowd][rows] for target, rows in zip(targets, objects, strict=True)]
+        box = box_loss(raw.box_deltas[positives], torch.cat(boxes), anchors.expand(len(targets), -1, -1)[positives])
+        losses = {"box": BOX_WEIGHT * box / count, "class": class_loss(raw.class_logits, labels) / count}
+        mask, mask_iou = self._mask_losses(raw, targets, positives, objects, mask_rescoring)
+        losses["mask"] = MASK_WEIGHT * mask / count
+        if raw.semantic_logits is not None:
+            losses["semantic"] = semantic_loss(raw.semantic_logits, targets)
+        if mask_rescoring is not None:
+            losses["mask_iou"] = MASK_IOU_WEIGHT * mask_iou / count
+        return losses
+
+    def _mask_losses(
+        self,
+        raw: RawOutput,
+        targets: list[Target],
+        positives: Bool[Tensor, "B A"],
+        objects: list[Int[Tensor, " n"]],
+        mask_rescoring: MaskRescoring | None,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Mask and mask IoU losses, image by image: the number of positives differs, and so do the sizes."""
+        mask = mask_iou = raw.prototypes.sum() * 0.0  # keeps the graph whole where nothing is positive
+        for image, target in enumerate(targets):
+            coefficients, rows = raw.coefficients[image][positives[image]], objects[image]
+            found = len(rows)
+            if found == 0:
+                continue
+            if self.masks_to_train is not None and found > self.masks_to_train:
+                chosen = torch.randperm(found, device=rows.device)[: self.masks_to_train]
+                coefficients, rows = coefficients[chosen], rows[chosen]
+            masks = (coefficients @ raw.prototypes[image].flatten(1)).view(-1, *raw.prototypes.shape[-2:]).sigmoid()
+            truth = shrink_masks(target.masks[~target.is_crowd], masks.shape[-2:])[rows]
+            boxes = target.boxes[~target.is_crowd][rows]
+            masks = masks * window(boxes, masks.shape[-2:])
+            smallest = 0.0 if self.config.parity else 1.0
+            mask = mask + mask_loss(masks, truth, boxes, smallest) * (found / len(rows))
+            if mask_rescoring is not None:
+                labels = target.labels[~target.is_crowd][rows]
+                mask_iou = mask_iou + mask_iou_loss(masks, truth, labels, mask_rescoring)
+        return mask, mask_iou
+
+
+def box_loss(
+    box_deltas: Float[Tensor, "n 4"], boxes: Float[Tensor, "n 4"], anchors_cxcywh: Float[Tensor, "n 4"]
+) -> Float[Tensor, ""]:
+    """Smooth L1 between predicted and true offsets, summed over positive anchors."""
+    return functional.smooth_l1_loss(box_deltas.float(), encode(boxes, anchors_cxcywh), reduction="sum")
+
+
+def class_loss(class_logits: Float[Tensor, "B A C1"], labels: Int[Tensor, "B A"]) -> Float[Tensor, ""]:
+    """Softmax cross-entropy, summed over positives and the three times as many hardest negatives of each image.
+
+    An image without positives trains no negatives; the sum is then 0.
+    """
+    losses = functional.cross_entropy(
+        class_logits.float().transpose(1, 2), labels.clamp(min=0), reduction="none"
+    )  # the loss of a background anchor is -log p(background): what the negatives are ranked by
+    positives = labels > 0
+    with torch.no_grad():
+        hardness = losses.masked_fill(labels != 0, 0.0)
+        rank = hardness.argsort(dim=1, descending=True).argsort(dim=1)
+        wanted = (NEGATIVES_PER_POSITIVE * positives.sum(dim=1, keepdim=True)).clamp(max=labels.shape[1] - 1)
+        chosen = positives | ((rank < wanted) & ~positives & (labels != NEUTRAL))
+    return losses[chosen].sum()
+
+
+def mask_loss(
+    masks: Float[Tensor, "n Hp Wp"],
+    truth: Float[Tensor, "n Hp Wp"],
+    boxes: Float[Tensor, "n 4"],
+    smallest_area: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of each mask over the area of its true box in prototype pixels, summed over instances.
+
+    The truth is not cropped: object pixels outside their own box add a constant of 100 each (quirk Q10).
+
+    Args:
+        masks: probabilities, already cropped with the true boxes.
+        smallest_area: boxes count as at least this large, so that one of a hundredth of a pixel does not weigh a
+            hundredfold.
+    """
+    height, width = masks.shape[-2:]
+    losses = functional.binary_cross_entropy(masks.float(), truth, reduction="none").sum(dim=(1, 2))
+    return (losses / (area(boxes) * height * width).clamp(min=max(smallest_area, 1e-6))).sum()
+
+
+def semantic_loss(semantic_logits: Float[Tensor, "B C Hs Ws"], targets: list[Target]) -> Float[Tensor, ""]:
+    """Binary cross-entropy of each class's map, summed over classes, averaged over pixels and images (section 3.4)."""
+    truth = torch.zeros_like(semantic_logits, dtype=torch.float32)
+    for image, target in enumerate(targets):
+        masks = shrink_masks(target.masks[~target.is_crowd], semantic_logits.shape[-2:])
+        labels = target.labels[~target.is_crowd]
+        truth[image].scatter_reduce_(0, labels[:, None, None].expand_as(masks), masks, "amax")
+    losses = functional.binary_cross_entropy_with_logits(semantic_logits.float(), truth, reduction="none")
+    return losses.mean(dim=(2, 3)).sum() / len(targets)
+
+
+def mask_iou_loss(
+    masks: Float[Tensor, "n Hp Wp"],
+    truth: Float[Tensor, "n Hp Wp"],
+    labels: Int[Tensor, " n"],
+    mask_rescoring: MaskRescoring,
+) -> Float[Tensor, ""]:
+    """Smooth L1 between the predicted and the real IoU of each large enough mask (YOLACT++ paper section 6.1).
+
+    The masks are not detached: this loss trains prototypes and coefficients too (quirk Q11).
+    """
+    large = truth.sum(dim=(1, 2)) > SMALLEST_RESCORED_AREA
+    masks, truth, labels = masks[large], truth[large], labels[large]
+    if len(masks) == 0:
+        return masks.sum()
+    binary = (masks > 0.5).float()
+    shared = (binary * truth).sum(dim=(1, 2))
+    iou = shared / (binary.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)) - shared)
+    predicted = mask_rescoring(masks).gather(1, labels[:, None])[:, 0]
+    return functional.smooth_l1_loss(predicted.float(), iou, reduction="sum")
+
+
+def shrink_masks(masks: Bool[Tensor, "n H W"], size: tuple[int, int]) -> Float[Tensor, "n h w"]:
+    """True masks at another size, 0 or 1."""
+    resized = functional.interpolate(masks[None].float(), size, mode="bilinear", align_corners=False)[0]
+    return (resized > 0.5).float()

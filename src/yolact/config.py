@@ -91,6 +91,10 @@ class ModelConfig:
             len(self.image_size) == 2 and min(self.image_size) >= 64,
             f"image_size is {self.image_size}; it is (height, width), each at least 64 pixels",
         )
+        _check(
+            not self.mask_rescoring or min(self.image_size) >= 256,
+            f"image_size is {self.image_size}; mask_rescoring shrinks masks 64-fold and needs at least 256 pixels",
+        )
         for field in ("width", "num_prototypes", "deformable_interval"):
             _check(getattr(self, field) >= 1, f"{field} is {getattr(self, field)}; it must be at least 1")
 

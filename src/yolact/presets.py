@@ -51,14 +51,19 @@ def _original(**settings: Any) -> ModelConfig:
     return ModelConfig(**{**coco, "antialias": False, "parity": True, **settings})
 
 
+def _change(config: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
+    """Other classes have other ids: those of the preset go with its names."""
+    return replace(config, **({"category_ids": ()} if "class_names" in changes else {}) | changes)
+
+
 def yolact_resnet50(**changes: Any) -> ModelConfig:
     """YOLACT-550 on ResNet-50 (paper table 1)."""
-    return replace(_original(name="yolact-resnet50", backbone="resnet50"), **changes)
+    return _change(_original(name="yolact-resnet50", backbone="resnet50"), changes)
 
 
 def yolact_resnet101(**changes: Any) -> ModelConfig:
     """YOLACT-550 on ResNet-101: the base model of the paper (`yolact_base`)."""
-    return replace(_original(name="yolact-resnet101", backbone="resnet101"), **changes)
+    return _change(_original(name="yolact-resnet101", backbone="resnet101"), changes)
 
 
 def yolact_darknet53(**changes: Any) -> ModelConfig:
@@ -66,25 +71,21 @@ def yolact_darknet53(**changes: Any) -> ModelConfig:
     config = _original(
         name="yolact-darknet53", backbone="darknet53", pixel_mean=(0.0, 0.0, 0.0), pixel_std=(255.0, 255.0, 255.0)
     )
-    return replace(config, **changes)
+    return _change(config, changes)
 
 
 def yolact_resnet101_400(**changes: Any) -> ModelConfig:
     """YOLACT-400: the base model at 400 pixels. Anchors shrink with the image, truncated to whole pixels."""
     scales = ((17,), (34,), (69,), (139,), (279,))
-    return replace(
-        _original(name="yolact-resnet101-400", backbone="resnet101", image_size=(400, 400), anchor_scales=scales),
-        **changes,
-    )
+    config = _original(name="yolact-resnet101-400", backbone="resnet101", image_size=(400, 400), anchor_scales=scales)
+    return _change(config, changes)
 
 
 def yolact_resnet101_700(**changes: Any) -> ModelConfig:
     """YOLACT-700: the base model at 700 pixels. Anchors grow with the image, truncated to whole pixels."""
     scales = ((30,), (61,), (122,), (244,), (488,))
-    return replace(
-        _original(name="yolact-resnet101-700", backbone="resnet101", image_size=(700, 700), anchor_scales=scales),
-        **changes,
-    )
+    config = _original(name="yolact-resnet101-700", backbone="resnet101", image_size=(700, 700), anchor_scales=scales)
+    return _change(config, changes)
 
 
 def yolact_resnet50_pascal(**changes: Any) -> ModelConfig:
@@ -97,7 +98,7 @@ def yolact_resnet50_pascal(**changes: Any) -> ModelConfig:
         anchor_scales=((32,), (64,), (128,), (256,), (512,)),
         square_anchors=False,
     )
-    return replace(config, **changes)
+    return _change(config, changes)
 
 
 def _plus(name: str, backbone: str, blocks: tuple[int, int, int], interval: int) -> ModelConfig:
@@ -115,29 +116,29 @@ def _plus(name: str, backbone: str, blocks: tuple[int, int, int], interval: int)
 
 def yolact_plus_resnet50(**changes: Any) -> ModelConfig:
     """YOLACT++ on ResNet-50, deformable in every block of C3 to C5."""
-    return replace(_plus("yolact-plus-resnet50", "resnet50", blocks=(4, 6, 3), interval=1), **changes)
+    return _change(_plus("yolact-plus-resnet50", "resnet50", blocks=(4, 6, 3), interval=1), changes)
 
 
 def yolact_plus_resnet101(**changes: Any) -> ModelConfig:
     """YOLACT++ on ResNet-101 (`yolact_plus_base`), deformable in every third block of C3 to C5."""
-    return replace(_plus("yolact-plus-resnet101", "resnet101", blocks=(4, 23, 3), interval=3), **changes)
+    return _change(_plus("yolact-plus-resnet101", "resnet101", blocks=(4, 23, 3), interval=3), changes)
 
 
 def yolact_resnet18(**changes: Any) -> ModelConfig:
     """A light YOLACT for CPUs: ResNet-18 and half the width, at 416 pixels."""
-    return replace(_light("yolact-resnet18", "resnet18"), **changes)
+    return _change(_light("yolact-resnet18", "resnet18"), changes)
 
 
 def yolact_mobilenetv4(**changes: Any) -> ModelConfig:
     """A light YOLACT for phones: MobileNetV4-small and half the width, at 416 pixels."""
-    return replace(_light("yolact-mobilenetv4", "mobilenetv4_conv_small"), **changes)
+    return _change(_light("yolact-mobilenetv4", "mobilenetv4_conv_small"), changes)
 
 
 def yolact_efficientnet_lite0(**changes: Any) -> ModelConfig:
     """A light YOLACT for CPUs and phones: EfficientNet-Lite0, which has no activation that is hard to quantize."""
     half = (127.5, 127.5, 127.5)
     config = _light("yolact-efficientnet-lite0", "tf_efficientnet_lite0", pixel_mean=half, pixel_std=half)
-    return replace(config, **changes)
+    return _change(config, changes)
 
 
 def _light(name: str, backbone: str, **settings: Any) -> ModelConfig:

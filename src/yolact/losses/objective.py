@@ -61,11 +61,12 @@ class Objective:
         raw: RawOutput,
         targets: list[Target],
         positives: Bool[Tensor, "B A"],
-        objects: list[Int[Tensor, " n"]],
+        objects: list[Tensor],
         mask_rescoring: MaskRescoring | None,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Mask and mask IoU losses, image by image: the number of positives differs, and so do the sizes."""
-        mask = mask_iou = raw.prototypes.sum() * 0.0  # keeps the graph whole where nothing is positive
+        # Zero, but part of the graph: where nothing is positive, every parameter still gets a gradient.
+        mask = mask_iou = raw.prototypes[:, :0].sum() + raw.coefficients[:, :0].sum()
         for image, target in enumerate(targets):
             coefficients, rows = raw.coefficients[image][positives[image]], objects[image]
             found = len(rows)
@@ -164,5 +165,7 @@ def mask_iou_loss(
 
 def shrink_masks(masks: Bool[Tensor, "n H W"], size: tuple[int, int]) -> Float[Tensor, "n h w"]:
     """True masks at another size, 0 or 1."""
+    if len(masks) == 0:  # which interpolate refuses
+        return torch.zeros(0, *size, device=masks.device)
     resized = functional.interpolate(masks[None].float(), size, mode="bilinear", align_corners=False)[0]
     return (resized > 0.5).float()

@@ -20,7 +20,8 @@ class AnchorGrid:
         sizes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in levels)
         key = (sizes, image_size, levels[0].device)
         if key not in self._made:
-            self._made[key] = make_anchors(self.config, sizes, image_size).to(levels[0].device)
+            with torch.inference_mode(False):  # what prediction makes must serve training too
+                self._made[key] = make_anchors(self.config, sizes, image_size).to(levels[0].device)
         return self._made[key]
 
 

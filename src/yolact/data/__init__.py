@@ -1,0 +1,1 @@
+"""Annotated photographs for training and evaluation: reading, augmenting, batching."""

@@ -1,0 +1,196 @@
+"""A COCO annotation file as records that can be trusted: what is wrong in it is named and left out."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from yolact.data.objects import ObjectRecord, read_object
+from yolact.data.source import Source
+from yolact.images import pil_to_rgb
+
+ORIENTATION_TAG = 0x0112
+"""EXIF: how a viewer is to turn the stored pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image that exists, and its usable objects, possibly none."""
+
+    image_id: int
+    path: Path
+    size: tuple[int, int]
+    """(height, width) of the pixels that the annotations refer to."""
+
+    objects: tuple[ObjectRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """What is wrong in an annotation file: for each kind of problem, the images that have it, once per occurrence."""
+
+    file: Path
+    images: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, kind: str, image: str) -> None:
+        self.images[kind].append(image)
+
+    def lines(self) -> list[str]:
+        """One line a kind: how often, and the first images."""
+        return [f"{self.file.name}: {kind}: {_named(images)}" for kind, images in sorted(self.images.items())]
+
+
+def _named(images: list[str], shown: int = 3) -> str:
+    counts = Counter(images)
+    names = [f"{name} ({n}x)" if n > 1 else name for name, n in list(counts.items())[:shown]]
+    more = f" and {len(counts) - shown} more" if len(counts) > shown else ""
+    return f"{len(images)} in {len(counts)} image{'s' * (len(counts) != 1)}: {', '.join(names)}{more}"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a COCO annotation file, with its three lists in place.
+
+    Raises:
+        ValueError: no such file, not JSON, or not COCO's layout.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist; name the COCO annotation file") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as JSON ({error}); name a COCO annotation file") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise ValueError(f"{path} has no list {key!r}; a COCO file has images, annotations and categories")
+    return content
+
+
+def category_names(content: dict[str, Any], file: Path) -> dict[int, str]:
+    """The name of each category id, in the file's order.
+
+    Raises:
+        ValueError: a category without id or name.
+    """
+    names = {}
+    for category in content["categories"]:
+        if not isinstance(category, dict) or not {"id", "name"} <= set(category):
+            raise ValueError(f"{file} has the category {category!r}; each needs an id and a name")
+        names[category["id"]] = str(category["name"])
+    return names
+
+
+def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]) -> tuple[list[ImageRecord], Problems]:
+    """The images of a file with their usable objects, and what was wrong with the rest.
+
+    Args:
+        content: what `read_json` returned for `source.annotations`.
+        labels: the label of each class to be learned; objects of other known categories are passed over silently.
+    """
+    problems = Problems(source.annotations)
+    names = category_names(content, source.annotations)
+    known = {category_id: labels.get(name) for category_id, name in names.items()}
+    annotations = _by_image(content, problems)
+    records = []
+    for image_id, path, size in _images(content, source, problems):
+        objects = []
+        for annotation in annotations.pop(image_id, []):
+            found, problem = read_object(annotation, size, known)
+            if problem:
+                problems.add(problem, path.name)
+            if found:
+                objects.append(found)
+        if objects and all(o.is_crowd for o in objects):
+            problems.add("only crowds, kept as an image without objects of their own", path.name)
+        records.append(ImageRecord(image_id, path, size, tuple(objects)))
+    listed = {image.get("id") for image in content["images"] if isinstance(image, dict)}
+    for image_id in annotations.keys() - listed:
+        problems.add("annotation of an image that is not listed, dropped", f"id {image_id}")
+    return records, problems
+
+
+def _by_image(content: dict[str, Any], problems: Problems) -> dict[Any, list[dict[str, Any]]]:
+    """Annotations of each image id. Of those that share an id, exact repetitions are dropped."""
+    by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    by_id: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        if not isinstance(annotation, dict) or "image_id" not in annotation:
+            problems.add("annotation without image_id, dropped", "unknown image")
+            continue
+        image = f"image id {annotation['image_id']}"
+        twins = by_id[annotation.get("id")] if annotation.get("id") is not None else []
+        if annotation in twins:
+            problems.add("annotation repeated, dropped", image)
+            continue
+        if twins:
+            problems.add("annotation id used twice for different objects, kept", image)
+        twins.append(annotation)
+        by_image[annotation["image_id"]].append(annotation)
+    return by_image
+
+
+def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iterator[tuple[int, Path, tuple[int, int]]]:
+    """Id, path and (height, width) of the images that can be opened."""
+    seen = set()
+    for image in content["images"]:
+        if not isinstance(image, dict) or not {"id", "file_name"} <= set(image):
+            problems.add("image without id or file_name, dropped", str(image)[:40])
+            continue
+        path = source.images / image["file_name"]
+        if image["id"] in seen:
+            problems.add("image id used twice, the later dropped", path.name)
+            continue
+        seen.add(image["id"])
+        try:
+            size = annotated_size(path, image.get("height"), image.get("width"))
+        except FileNotFoundError:
+            problems.add("missing image file, dropped", path.name)
+        except (OSError, ValueError) as error:
+            problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", path.name)
+        else:
+            yield image["id"], path, size
+
+
+def annotated_size(path: Path, height: int | None, width: int | None) -> tuple[int, int]:
+    """The (height, width) that annotations of an image refer to. Reads the header only.
+
+    Raises:
+        ValueError: the file says neither (height, width) nor, if its EXIF data turn it, that after the turn.
+        OSError: the file is missing or no image.
+    """
+    with Image.open(path) as image:
+        stored = (image.height, image.width)
+        if (height, width) in (stored, (None, None)):
+            return stored
+        if (height, width) == stored[::-1] and image.getexif().get(ORIENTATION_TAG, 1) in (5, 6, 7, 8):
+            return stored[1], stored[0]
+    raise ValueError(f"file and annotation disagree on the image size ({stored} and {(height, width)})")
+
+
+def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """The pixels that annotations refer to, as RGB (height, width, 3) in 0..255.
+
+    COCO annotations refer to the pixels as they are stored: the reference tools never look at EXIF. But an annotation
+    tool in a browser has shown the photograph turned, and then notes the turned size. So the size decides: where only
+    the turned image has it, the image is turned; in all other cases the stored pixels count.
+
+    Args:
+        size: (height, width) according to the annotation file.
+
+    Raises:
+        ValueError: the file cannot be decoded, or has another size.
+    """
+    try:
+        with Image.open(path) as image:
+            if (image.height, image.width) == size:
+                image.getexif().pop(ORIENTATION_TAG, None)
+            pixels = pil_to_rgb(image)
+        if pixels.shape[:2] != size:
+            raise ValueError(f"its size is {pixels.shape[:2]} and not {size}")
+        return pixels
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be used: {error}") from None

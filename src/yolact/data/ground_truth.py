@@ -1,0 +1,128 @@
+"""A COCO annotation file as COCO's evaluation reads it: every object that it can judge, and exactly as it is written.
+
+`yolact.data.annotations` is stricter, as training needs objects that make sense. Here a flawed object still counts, so
+that the figures are the ones that COCO's own tools give for the same file.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Literal
+
+from yolact.data.annotations import category_names, read_json
+from yolact.data.coco import decode_mask
+
+Kind = Literal["box", "mask"]
+
+
+class GroundTruth:
+    """The images and objects of an annotation file that count, in the classes that model and file share by name."""
+
+    def __init__(
+        self,
+        file: Path,
+        class_names: tuple[str, ...],
+        image_ids: Collection[int] | None = None,
+        only: tuple[str, ...] | None = None,
+    ) -> None:
+        """
+        Args:
+            class_names: of the model.
+            image_ids: the images that count; None takes all.
+            only: the classes that count; None takes all.
+
+        Raises:
+            ValueError: the file is not COCO's, lacks one of `image_ids`, or shares no class with the model.
+        """
+        content = read_json(file)
+        self.file = file
+        self.notes: list[str] = []
+        """What was left out, and why: a line each."""
+        images = {image["id"]: dict(image) for image in content["images"] if isinstance(image, dict) and "id" in image}
+        unknown = sorted(set(image_ids or ()) - set(images))
+        if unknown:
+            raise ValueError(f"image_ids has {unknown[0]}, but {file} lists no such image")
+        self.images = {i: images[i] for i in sorted(images if image_ids is None else set(image_ids))}
+        """What the file says of each image that counts, by id."""
+        names = category_names(content, file)
+        self.category_ids = self._shared_classes(names, class_names, only)
+        """The file's id of each class that counts, in the model's order."""
+        ids = {number: self.category_ids.get(name) for number, name in names.items()}
+        self._annotations = [
+            # An id of 0 would mean "not matched" to COCO's code.
+            {"iscrowd": 0, **annotation, "id": number, "category_id": ids[annotation["category_id"]]}
+            for number, annotation in enumerate(content["annotations"], start=1)
+            if annotation.get("image_id") in self.images and ids.get(annotation.get("category_id")) is not None
+        ]
+
+    def _shared_classes(
+        self, names: dict[int, str], class_names: tuple[str, ...], only: tuple[str, ...] | None
+    ) -> dict[str, int]:
+        """The id of each class that counts. Of categories with the same name it is the first one's."""
+        by_name = {name: number for number, name in reversed(names.items()) if only is None or name in only}
+        shared = {name: by_name[name] for name in class_names if name in by_name}
+        if not shared:
+            raise ValueError(
+                f"{self.file} has the classes {some(names.values())}, the model has {some(class_names)};"
+                " they are compared by name: rename the categories in the file"
+            )
+        strange = [name for name in class_names if name not in names.values()]
+        missing = [name for name in dict.fromkeys(names.values()) if name in by_name and name not in shared]
+        if strange:
+            self.notes.append(f"{self.file.name} does not have these classes, detections are dropped: {some(strange)}")
+        if missing:
+            self.notes.append(
+                f"the model does not know these classes of {self.file.name}, not measured: {some(missing)}"
+            )
+        return shared
+
+    def size(self, image_id: int) -> tuple[int, int] | None:
+        """(height, width) of an image, if the file says so."""
+        height, width = self.images[image_id].get("height"), self.images[image_id].get("width")
+        return (height, width) if height and width else None
+
+    def annotations(self, kind: Kind) -> list[dict[str, Any]]:
+        """The objects that can be compared by box, or by mask; all with an area."""
+        usable = []
+        for annotation in self._annotations:
+            size, box = self.size(annotation["image_id"]), annotation.get("bbox")
+            outline = _outline(annotation.get("segmentation"), size)
+            box = box if isinstance(box, list) and len(box) == 4 else None
+            if not (outline if kind == "mask" else box):
+                continue
+            annotation = annotation | {"segmentation": outline}
+            if annotation.get("area") is None:
+                masked = decode_mask(outline, size).sum() if outline and size else None
+                annotation["area"] = float(masked if masked is not None else box[2] * box[3] if box else 0)
+            usable.append(annotation)
+        return usable
+
+    def unusable(self) -> list[str]:
+        """How many objects count in one of the two comparisons only: a line each."""
+        lines = []
+        for kind in ("box", "mask"):
+            missing = len(self._annotations) - len(self.annotations(kind))
+            if missing:
+                lines.append(f"{missing} annotations of {self.file.name} have no usable {kind}, {kind} AP ignores them")
+        return lines
+
+    def objects(self) -> dict[str, int]:
+        """How many objects of each class there are to find, crowds not counted."""
+        counts = dict.fromkeys(self.category_ids.values(), 0)
+        for annotation in self._annotations:
+            counts[annotation["category_id"]] += not annotation["iscrowd"]
+        return dict(zip(self.category_ids, counts.values(), strict=True))
+
+
+def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float]] | dict[str, Any] | None:
+    """What COCO's code can read of a segmentation: an RLE of the image's size, or polygons of three corners or more."""
+    if isinstance(segmentation, dict):
+        return segmentation if segmentation.get("counts") and tuple(segmentation.get("size", ())) == size else None
+    if not isinstance(segmentation, list) or size is None:
+        return None
+    return [polygon for polygon in segmentation if isinstance(polygon, list) and len(polygon) >= 6]
+
+
+def some(names: Collection[str], shown: int = 5) -> str:
+    """A list for one line of a message."""
+    listed = ", ".join(list(names)[:shown])
+    return f"{listed} and {len(names) - shown} more" if len(names) > shown else listed

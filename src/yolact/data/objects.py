@@ -1,0 +1,109 @@
+"""One COCO annotation: what of it can be used, and what is wrong with it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Segmentation = list[list[int | float]] | dict[str, Any]
+"""Polygons, each x1, y1, x2, y2, ... in pixels; or one RLE, compressed (string) or not (list of run lengths)."""
+
+TOLERATED_OVERHANG = 1.0
+"""Pixels that a box may reach out of its image without a word: COCO itself rounds that way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """One annotated object, or one crowd."""
+
+    label: int
+    """Foreground class from 0."""
+
+    segmentation: Segmentation
+    is_crowd: bool
+
+
+def read_object(
+    annotation: dict[str, Any], size: tuple[int, int], known: dict[int, int | None]
+) -> tuple[ObjectRecord | None, str | None]:
+    """An annotation as an object, or None if it has none to offer; and what is wrong with it, if anything.
+
+    Args:
+        size: (height, width) of its image.
+        known: label of each category id, None for classes that are not asked for.
+    """
+    category_id = annotation.get("category_id")
+    if not isinstance(category_id, int) or category_id not in known:
+        return None, f"unknown category {category_id!r}, dropped"
+    label = known[category_id]
+    if label is None:
+        return None, None
+    problem, usable = _check_box(annotation.get("bbox"), size)
+    if not usable:
+        return None, problem
+    segmentation, flaw = _check_segmentation(annotation.get("segmentation"), size)
+    if segmentation is None:
+        return None, flaw
+    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0))), problem
+
+
+def _check_box(box: Any, size: tuple[int, int]) -> tuple[str | None, bool]:
+    """What is wrong with a box, and whether its object can be used all the same: boxes are measured from masks."""
+    if box is None:
+        return "no box, taken from the mask", True
+    if not _are_numbers(box) or len(box) != 4:
+        return "box is not four finite numbers, taken from the mask", True
+    x, y, w, h = box
+    if w <= 0 or h <= 0:
+        return "box without area, dropped", False
+    height, width = size
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        return "box outside the image, dropped", False
+    overhang = max(-x, -y, x + w - width, y + h - height)
+    return ("box reaches out of the image, clipped" if overhang > TOLERATED_OVERHANG else None), True
+
+
+def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segmentation | None, str | None]:
+    """A segmentation without its useless parts, or None and the reason."""
+    if isinstance(segmentation, dict):
+        return _check_rle(segmentation, size)
+    if not segmentation:
+        return None, "no segmentation, dropped"
+    if not isinstance(segmentation, list):
+        return None, "segmentation is neither polygons nor RLE, dropped"
+    if _are_numbers(segmentation):
+        segmentation = [segmentation]  # one polygon, without the list around it
+    polygons = [p for p in segmentation if _are_numbers(p) and len(p) >= 6 and len(p) % 2 == 0]
+    if not polygons:
+        return None, "empty polygon, dropped"
+    polygons = [p for p in polygons if _polygon_area(p) > 0]
+    return (polygons, None) if polygons else (None, "polygon without area, dropped")
+
+
+def _check_rle(rle: dict[str, Any], size: tuple[int, int]) -> tuple[Segmentation | None, str | None]:
+    counts = rle.get("counts")
+    if list(rle.get("size", [])) != list(size) or not isinstance(counts, list | str):
+        return None, "RLE does not fit the image, dropped"
+    if isinstance(counts, list):
+        if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != math.prod(size):
+            return None, "RLE does not fit the image, dropped"
+        return (rle, None) if sum(counts[1::2]) else (None, "RLE without area, dropped")
+    from faster_coco_eval.core import mask as coco_mask
+
+    try:
+        area = int(coco_mask.area(rle))
+    except (RuntimeError, ValueError):
+        return None, "RLE does not fit the image, dropped"
+    return (rle, None) if area else (None, "RLE without area, dropped")
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+    )
+
+
+def _polygon_area(points: list[int | float]) -> float:
+    x, y = np.asarray(points[0::2], dtype=float), np.asarray(points[1::2], dtype=float)
+    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)

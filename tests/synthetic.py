@@ -1,0 +1,99 @@
+"""Tiny COCO-format data sets, drawn on the spot: bright disks and boxes on dark noise."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+CATEGORY_IDS = (3, 7, 12, 20)
+"""With gaps, as in COCO itself, so that mistaking an id for a label shows."""
+
+
+def write_dataset(
+    folder: Path,
+    images: int = 4,
+    size: tuple[int, int] = (96, 128),
+    classes: tuple[str, ...] = ("disk", "box"),
+    seed: int = 0,
+) -> Path:
+    """Write `images` training and as many validation pictures of `size` (height, width), and return the data.yaml.
+
+    Every picture has two objects that do not touch: classes take turns, even ones are disks (uncompressed RLE), odd
+    ones are boxes (polygons).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, split in enumerate(("train", "val")):
+        _write_split(folder, split, images, size, classes, np.random.default_rng((seed, i)))
+    data_yaml = folder / "data.yaml"
+    lines = [f"{s}:\n  images: {s}\n  annotations: instances_{s}.json\n" for s in ("train", "val")]
+    data_yaml.write_text("".join(lines))
+    return data_yaml
+
+
+def _write_split(
+    folder: Path,
+    split: str,
+    images: int,
+    size: tuple[int, int],
+    classes: tuple[str, ...],
+    random: np.random.Generator,
+) -> None:
+    (folder / split).mkdir(exist_ok=True)
+    height, width = size
+    content: dict[str, list[dict[str, Any]]] = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": CATEGORY_IDS[label], "name": name} for label, name in enumerate(classes)],
+    }
+    for image_id in range(1, images + 1):
+        picture = random.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        for half in (0, 1):
+            label = (image_id + half) % len(classes)
+            mask, segmentation = _draw(random, size, half, as_box=label % 2 == 1)
+            picture[mask] = np.array([60, 120, 255])[[label % 3, (label + 1) % 3, (label + 2) % 3]]
+            content["annotations"].append(_annotation(len(content["annotations"]) + 1, image_id, label, mask))
+            content["annotations"][-1]["segmentation"] = segmentation
+        name = f"{split}{image_id:03d}.png"
+        Image.fromarray(picture).save(folder / split / name)
+        content["images"].append({"id": image_id, "file_name": name, "width": width, "height": height})
+    (folder / f"instances_{split}.json").write_text(json.dumps(content))
+
+
+def _annotation(annotation_id: int, image_id: int, label: int, mask: np.ndarray) -> dict[str, Any]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    x, y = int(columns[0]), int(rows[0])
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": CATEGORY_IDS[label],
+        "bbox": [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y],
+        "area": int(mask.sum()),
+        "iscrowd": 0,
+    }
+
+
+def _draw(
+    random: np.random.Generator, size: tuple[int, int], half: int, as_box: bool
+) -> tuple[np.ndarray, dict[str, Any] | list[list[float]]]:
+    """One object in the left (0) or right (1) half of a picture: its mask and its COCO segmentation."""
+    height, width = size
+    w, h = (int(random.integers(side // 4, side // 3)) for side in (width, height))
+    x = half * width // 2 + int(random.integers(0, width // 2 - w))
+    y = int(random.integers(0, height - h))
+    rows, columns = np.mgrid[:height, :width]
+    if as_box:
+        mask = (rows >= y) & (rows < y + h) & (columns >= x) & (columns < x + w)
+        corners = (x, y, x + w, y, x + w, y + h, x, y + h)
+        return mask, [[float(corner) for corner in corners]]
+    mask = ((columns + 0.5 - x - w / 2) / (w / 2)) ** 2 + ((rows + 0.5 - y - h / 2) / (h / 2)) ** 2 <= 1
+    return mask, {"size": [height, width], "counts": run_lengths(mask)}
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """COCO's uncompressed RLE: lengths of alternating runs of 0 and 1 in column-major order, starting with 0."""
+    flat = np.concatenate([[0], mask.flatten(order="F"), [0]]).astype(np.int8)
+    edges = np.flatnonzero(np.diff(flat))
+    counts = np.diff(np.concatenate([[0], edges, [mask.size]]))
+    return [int(count) for count in (counts if counts[-1] else counts[:-1])]

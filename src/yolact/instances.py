@@ -1,0 +1,245 @@
+"""The one result type: what was found in a photograph, in pixels of that photograph."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+from yolact import polygons, visualize
+from yolact.config import ModelConfig
+from yolact.detect.masks import Region, encode_rle, region_of, upsample_region
+from yolact.images import read_image
+from yolact.structures import Detections
+
+if TYPE_CHECKING:
+    import supervision
+    from PIL import Image
+
+ROWS = ("boxes", "scores", "mask_scores", "labels", "coefficients", "soft_masks")
+"""The fields with one row an instance."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Instances:
+    """The N instances found in one photograph, by descending score.
+
+    Masks are kept small, as probabilities at prototype scale; whatever needs them at the photograph's size works on one
+    instance's region at a time. Only `masks` and `to_supervision` make N full-size arrays.
+
+    Index it like an array: `result[0]` and `result[:5]`, `result[result.scores > 0.5]`, `result[[2, 0]]` are again
+    `Instances`, and iterating gives `Instances` of length 1.
+    """
+
+    boxes: Float32[np.ndarray, "N 4"]
+    """(x1, y1, x2, y2) in pixels of the photograph."""
+
+    scores: Float32[np.ndarray, " N"]
+    """Class probabilities in 0..1."""
+
+    mask_scores: Float32[np.ndarray, " N"]
+    """`scores`, times the predicted mask IoU where the model predicts one (YOLACT++)."""
+
+    labels: Int64[np.ndarray, " N"]
+    """Index into `class_names`, from 0."""
+
+    coefficients: Float32[np.ndarray, "N K"]
+    """How each instance mixes the prototypes, in -1..1."""
+
+    soft_masks: Float32[np.ndarray, "N Hp Wp"]
+    """Probabilities at prototype scale, which spans the whole photograph."""
+
+    image_size: tuple[int, int]
+    """(height, width) of the photograph in pixels."""
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    """The id of each class in COCO-format files."""
+
+    image: UInt8[np.ndarray, "H W 3"] | Path | None = None
+    """The photograph, for `plot`: the RGB array that was predicted on, not copied, or the file it came from."""
+
+    @classmethod
+    def from_detections(
+        cls,
+        detections: Detections,
+        index: int,
+        image_size: tuple[int, int],
+        config: ModelConfig,
+        *,
+        score_threshold: float | int = 0,
+        image: np.ndarray | Path | None = None,
+    ) -> "Instances":
+        """Take one image out of a batch of detections and bring it to pixels.
+
+        Args:
+            detections: of the whole batch.
+            index: which image of the batch.
+            image_size: (height, width) of the photograph in pixels.
+            config: of the network that made the detections.
+            score_threshold: keep what scores above this. With 0 everything is kept but padding.
+            image: the photograph, or its file.
+        """
+        keep = detections.valid[index]
+        if score_threshold > 0:
+            keep = keep & (detections.scores[index] > score_threshold)
+        names = {"soft_masks": "masks"}
+        rows = {row: getattr(detections, names.get(row, row))[index][keep].cpu().numpy() for row in ROWS}
+        rows = {row: np.asarray(values, np.int64 if row == "labels" else np.float32) for row, values in rows.items()}
+        rows["boxes"] = _to_pixels(rows["boxes"], image_size, one_sided=config.parity)
+        return cls(
+            **rows, image_size=image_size, class_names=config.class_names, category_ids=config.coco_ids, image=image
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: int | np.integer | slice | Sequence[int] | Sequence[bool] | np.ndarray) -> "Instances":
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} is out of range for {len(self)} instances")
+            index = [int(index)]
+        selected = index if isinstance(index, slice) else np.asarray(index)
+        if isinstance(selected, np.ndarray) and selected.size == 0:
+            selected = selected.astype(np.int64)
+        return replace(self, **{row: getattr(self, row)[selected] for row in ROWS})
+
+    def __iter__(self) -> Iterator["Instances"]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        shown = [f"{name} {score:.2f}" for name, score in zip(self.names[:5], self.scores[:5], strict=True)]
+        more = [f"and {len(self) - 5} more"] if len(self) > 5 else []
+        return f"Instances({len(self)} in {width}x{height}: {', '.join(shown + more) or 'nothing'})"
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each instance."""
+        return [self.class_names[label] for label in self.labels]
+
+    @property
+    def masks(self) -> Bool[np.ndarray, "N H W"]:
+        """The masks at the photograph's size, True where the probability is above one half.
+
+        Made anew at each call: N times H times W bytes. A hundred instances of 12 megapixels are 1.2 GB; `rles`,
+        `polygons`, `areas` and `plot` do without.
+        """
+        masks = np.zeros((len(self), *self.image_size), dtype=bool)
+        for i in range(len(self)):
+            mask, (x1, y1, x2, y2) = self.region_mask(i)
+            masks[i, y1:y2, x1:x2] = mask
+        return masks
+
+    def region_mask(self, i: int) -> tuple[Bool[np.ndarray, "h w"], Region]:
+        """Instance i's mask in the part of the photograph that can hold it, and that part as (x1, y1, x2, y2)."""
+        soft, region = self._soft_region(i)
+        return soft > 0.5, region
+
+    @property
+    def areas(self) -> Int64[np.ndarray, " N"]:
+        """Pixels of the photograph that each mask covers."""
+        return np.array([np.count_nonzero(self.region_mask(i)[0]) for i in range(len(self))], dtype=np.int64)
+
+    def rle(self, i: int) -> dict[str, Any]:
+        """Instance i's mask as a COCO run-length code: `{"size": [H, W], "counts": str}`."""
+        return encode_rle(*self.region_mask(i), self.image_size)
+
+    def rles(self) -> list[dict[str, Any]]:
+        return [self.rle(i) for i in range(len(self))]
+
+    def polygons(self, tolerance: float | int = 0.5) -> list[list[polygons.Ring]]:
+        """The outlines of each instance: a list of its separate parts, each an (n, 2) array of corners (x, y).
+
+        Corners are in pixels, finer than a pixel, with the center of the first pixel at (0.5, 0.5). A hole is joined to
+        its part's outline by a bridge of no width, so filling a polygon leaves it open. An instance whose mask is empty
+        has an empty list. For masks exact to the pixel, take `rles`.
+
+        Args:
+            tolerance: how far, in pixels, corners may be left out; 0 keeps one for every pixel of the outline.
+        """
+        outlines = []
+        for i in range(len(self)):
+            soft, (x1, y1, _, _) = self._soft_region(i)
+            outlines.append(polygons.trace(soft, (x1, y1), self.image_size, tolerance))
+        return outlines
+
+    def to_supervision(self) -> "supervision.Detections":
+        """As supervision's Detections, with full-size masks and `class_name` among the data."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes.copy(),
+            mask=self.masks,
+            confidence=self.scores.copy(),
+            class_id=self.labels.copy(),
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
+
+    def to_coco(self, image_id: int, kind: Literal["mask", "box"] = "mask") -> list[dict[str, Any]]:
+        """As records of a COCO result file.
+
+        Records of masks carry no box: with one, COCO's evaluation would take the box's area for the object's size.
+
+        Args:
+            image_id: of the photograph in the data set.
+            kind: `mask` gives `segmentation` (run-length code) and the mask's score, `box` gives `bbox` (x, y, width,
+                height) and the class score.
+        """
+        if kind not in ("mask", "box"):
+            raise ValueError(f"kind is {kind!r}; choose mask or box")
+        records = []
+        for i, label in enumerate(self.labels):
+            record: dict[str, Any] = {"image_id": image_id, "category_id": self.category_ids[label]}
+            if kind == "mask":
+                record |= {"segmentation": self.rle(i), "score": float(self.mask_scores[i])}
+            else:
+                x1, y1, x2, y2 = self.boxes[i].tolist()
+                record |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(self.scores[i])}
+            records.append(record)
+        return records
+
+    def plot(self, image: np.ndarray | None = None, **style: Any) -> "Image.Image":
+        """The photograph with the instances drawn on it.
+
+        Args:
+            image: (H, W, 3) uint8 RGB to draw on; None takes the photograph that was predicted on.
+            style: fields of `yolact.visualize.Style`.
+        """
+        pixels, look = self._pixels(image), visualize.Style(**style)
+        return visualize.draw(pixels, self.soft_masks, self.boxes, self.labels, self.scores, self.class_names, look)
+
+    def cutouts(self, image: np.ndarray | None = None) -> list["Image.Image"]:
+        """Each instance alone, on a transparent ground: RGBA pictures as large as the instance, with soft edges."""
+        pixels = self._pixels(image)
+        return [visualize.cut_out(pixels, mask) for mask in self.soft_masks]
+
+    def _soft_region(self, i: int) -> tuple[Float32[np.ndarray, "h w"], Region]:
+        region = region_of(self.soft_masks[i], self.image_size)
+        return upsample_region(self.soft_masks[i], region, self.image_size), region
+
+    def _pixels(self, image: np.ndarray | None) -> UInt8[np.ndarray, "H W 3"]:
+        source = self.image if image is None else image
+        if source is None:
+            raise ValueError("these instances do not know their photograph; pass it as image=")
+        pixels = read_image(source) if isinstance(source, Path) else source
+        if pixels.shape[:2] != self.image_size:
+            raise ValueError(
+                f"the image is {pixels.shape[:2]} (height, width), the instances are of one of {self.image_size}"
+            )
+        return pixels
+
+
+def _to_pixels(boxes: np.ndarray, image_size: tuple[int, int], one_sided: bool) -> Float32[np.ndarray, "N 4"]:
+    """Scale fractions to pixels and clip them.
+
+    The original clips the top left corner at 0 and the bottom right one at the image's size only, so a box beyond the
+    image keeps a corner outside (original `layers/output_utils.py`); `one_sided` does the same.
+    """
+    limit = np.array([image_size[1], image_size[0]] * 2, dtype=np.float32)
+    pixels = boxes * limit
+    if not one_sided:
+        return pixels.clip(0, limit)
+    return np.concatenate([np.maximum(pixels[:, :2], 0), np.minimum(pixels[:, 2:], limit[2:])], axis=1)

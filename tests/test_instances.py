@@ -1,0 +1,233 @@
+"""The result type: indexing, masks, and every format it turns into."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faster_coco_eval import COCO
+from faster_coco_eval.core import mask as coco_mask
+from PIL import Image
+from torch.nn import functional
+
+from yolact.instances import Instances
+from yolact.presets import yolact_mobilenetv4, yolact_resnet50
+from yolact.structures import Detections
+
+SIZE = (60, 90)
+CELLS = 24
+
+
+def soft_disc(x: float, y: float, radius: float, hole: float = 0.0) -> np.ndarray:
+    """A disc on the grid, all in cells, with soft edges and perhaps a hole."""
+    rows, columns = np.mgrid[:CELLS, :CELLS] + 0.5
+    distance = np.hypot(columns - x, rows - y)
+    return ((radius - distance + 0.5).clip(0, 1) * (distance - hole + 0.5).clip(0, 1)).astype(np.float32)
+
+
+def make(soft_masks: list[np.ndarray], image_size=SIZE, image=None) -> Instances:
+    n = len(soft_masks)
+    boxes = np.array([[i, 2 * i, i + 30, i + 40] for i in range(n)], dtype=np.float32).reshape(n, 4)
+    scores = np.linspace(0.9, 0.3, n).astype(np.float32)
+    return Instances(
+        boxes=boxes,
+        scores=scores,
+        mask_scores=scores / 2,
+        labels=np.arange(n, dtype=np.int64) % 2,
+        coefficients=np.arange(n * 4, dtype=np.float32).reshape(n, 4),
+        soft_masks=np.array(soft_masks, dtype=np.float32).reshape(n, CELLS, CELLS),
+        image_size=image_size,
+        class_names=("cat", "dog"),
+        category_ids=(17, 18),
+        image=image,
+    )
+
+
+@pytest.fixture
+def three() -> Instances:
+    return make([soft_disc(8, 8, 5), soft_disc(14, 12, 8, hole=3), soft_disc(2, 20, 6)])
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_masks_are_those_of_upsampling_everything(three: Instances):
+    enlarged = functional.interpolate(torch.tensor(three.soft_masks)[None], SIZE, mode="bilinear", align_corners=False)
+    assert three.masks.dtype == bool
+    assert three.masks.shape == (3, *SIZE)
+    differ = three.masks != (enlarged[0] > 0.5).numpy()
+    assert differ.mean() < 1e-3
+    assert three.areas.tolist() == three.masks.sum(axis=(1, 2)).tolist()
+
+
+def test_one_half_is_outside():
+    flat = make([np.full((CELLS, CELLS), 0.5, dtype=np.float32)])
+    assert not flat.masks.any()
+    assert flat.polygons() == [[]]
+    assert flat.areas.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("index", "rows"),
+    [
+        (1, [1]),
+        (-1, [2]),
+        (np.int64(2), [2]),
+        (slice(None, 2), [0, 1]),
+        (slice(None, None, -1), [2, 1, 0]),
+        ([2, 0], [2, 0]),
+        (np.array([True, False, True]), [0, 2]),
+        ([False, True, False], [1]),
+        ([], []),
+        (np.array([], dtype=np.int64), []),
+    ],
+)
+def test_indexing_is_an_arrays(three: Instances, index, rows):
+    part = three[index]
+    assert len(part) == len(rows)
+    for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "soft_masks"):
+        assert (getattr(part, field) == getattr(three, field)[rows]).all()
+    assert part.image_size == SIZE
+
+
+def test_iterating_and_filtering(three: Instances):
+    assert [len(one) for one in three] == [1, 1, 1]
+    assert [float(one.scores[0]) for one in three] == three.scores.tolist()
+    assert three[three.scores > 0.5].names == ["cat", "dog"]
+    with pytest.raises(IndexError, match="3"):
+        three[3]
+
+
+def test_repr_says_what_was_found(three: Instances):
+    assert repr(three) == "Instances(3 in 90x60: cat 0.90, dog 0.60, cat 0.30)"
+    assert repr(make([])) == "Instances(0 in 90x60: nothing)"
+
+
+def test_rle_is_the_mask(three: Instances):
+    for code, mask in zip(three.rles(), three.masks, strict=True):
+        assert code["size"] == [60, 90]
+        assert isinstance(code["counts"], str)
+        assert (coco_mask.decode(code).astype(bool) == mask).all()
+
+
+def test_polygons_are_the_mask_with_its_hole(three: Instances):
+    for parts, mask in zip(three.polygons(), three.masks, strict=True):
+        assert len(parts) == 1
+        assert parts[0].shape[1] == 2
+        filled = coco_mask.decode(coco_mask.frPyObjects([part.ravel().tolist() for part in parts], *SIZE))
+        assert iou(np.asarray(filled.any(axis=2)), mask) > 0.95
+
+
+def test_coco_masks_have_no_box(three: Instances):
+    records = three.to_coco(image_id=7)
+    assert [set(record) for record in records] == [{"image_id", "category_id", "segmentation", "score"}] * 3
+    assert [record["category_id"] for record in records] == [17, 18, 17]
+    assert records[0]["image_id"] == 7
+    assert records[0]["score"] == pytest.approx(0.45)
+
+
+def test_coco_boxes(three: Instances):
+    records = three.to_coco(image_id=7, kind="box")
+    assert [set(record) for record in records] == [{"image_id", "category_id", "bbox", "score"}] * 3
+    assert records[1]["bbox"] == [1, 2, 30, 39]
+    assert records[1]["score"] == pytest.approx(0.6)
+
+
+def test_coco_loads_what_it_is_given(three: Instances):
+    truth = COCO(
+        {
+            "images": [{"id": 7, "height": 60, "width": 90}],
+            "categories": [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}],
+            "annotations": [],
+        }
+    )
+    loaded = truth.loadRes(three.to_coco(7))
+    assert [annotation["area"] for annotation in loaded.loadAnns(loaded.getAnnIds())] == three.areas.tolist()
+
+
+def test_to_supervision(three: Instances):
+    detections = three.to_supervision()
+    assert np.array_equal(np.asarray(detections.mask), three.masks)
+    assert (detections.xyxy == three.boxes).all()
+    assert detections.class_id is not None
+    assert detections.class_id.tolist() == [0, 1, 0]
+    assert list(detections.data["class_name"]) == ["cat", "dog", "cat"]
+    assert len(make([]).to_supervision()) == 0
+
+
+def test_plot_finds_its_photograph(three: Instances, tmp_path: Path):
+    pixels = np.full((*SIZE, 3), 200, dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "gray.png")
+    drawn = np.asarray(three.plot(pixels))
+    assert (drawn != pixels).any()
+    masks = list(three.soft_masks)
+    assert (np.asarray(make(masks, image=pixels).plot()) == drawn).all()
+    assert (np.asarray(make(masks, image=tmp_path / "gray.png").plot()) == drawn).all()
+    with pytest.raises(ValueError, match="image="):
+        three.plot()
+    with pytest.raises(ValueError, match=r"\(90, 60\)"):
+        three.plot(np.zeros((90, 60, 3), dtype=np.uint8))
+
+
+def test_cutouts_show_the_photograph_inside_the_mask(three: Instances):
+    pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    cutouts = three.cutouts(pixels)
+    assert [cutout.mode for cutout in cutouts] == ["RGBA"] * 3
+    alpha = np.asarray(cutouts[1])[..., 3]
+    assert alpha[alpha.shape[0] // 2, alpha.shape[1] // 2] == 0  # the hole
+    assert alpha.max() == 255
+    assert alpha.sum() / 255 == pytest.approx(three.areas[1], rel=0.05)
+
+
+def detections_of(boxes: list[list[float]], valid: list[bool]) -> Detections:
+    n = len(boxes)
+    scores = torch.linspace(0.8, 0.2, n)[None] * torch.tensor(valid)[None]
+    return Detections(
+        boxes=torch.tensor(boxes)[None],
+        scores=scores,
+        labels=torch.zeros(1, n, dtype=torch.int64),
+        coefficients=torch.zeros(1, n, 4),
+        masks=torch.rand(1, n, CELLS, CELLS),
+        mask_scores=scores / 2,
+        valid=torch.tensor(valid)[None],
+    )
+
+
+OUTSIDE = [[-0.5, -0.5, 0.5, 1.5], [1.1, 0.2, 1.3, 0.4], [0.1, 0.2, 0.3, 0.4]]
+
+
+def test_boxes_are_clipped_to_the_image():
+    config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
+    found = Instances.from_detections(detections_of(OUTSIDE, [True] * 3), 0, SIZE, config)
+    assert np.allclose(found.boxes, [[0, 0, 45, 60], [90, 12, 90, 24], [9, 12, 27, 24]], atol=1e-4)
+
+
+def test_parity_clips_on_one_side_only():
+    config = yolact_resnet50(class_names=("cat",), category_ids=())
+    found = Instances.from_detections(detections_of(OUTSIDE, [True] * 3), 0, SIZE, config)
+    assert np.allclose(found.boxes, [[0, 0, 45, 60], [99, 12, 90, 24], [9, 12, 27, 24]], atol=1e-4)
+
+
+def test_padding_is_dropped_and_the_threshold_is_strict():
+    config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
+    detections = detections_of(OUTSIDE, [True, True, False])
+    assert len(Instances.from_detections(detections, 0, SIZE, config)) == 2
+    second = float(detections.scores[0, 1])
+    assert len(Instances.from_detections(detections, 0, SIZE, config, score_threshold=second)) == 1
+    assert len(Instances.from_detections(detections, 0, SIZE, config, score_threshold=0.99)) == 0
+
+
+def test_twelve_megapixels_stay_small():
+    pixels = np.full((3000, 4000, 3), 90, dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    discs = [soft_disc(*rng.uniform(2, 22, 2), radius=rng.uniform(1, 3)) for _ in range(40)]
+    many = make([soft_disc(12, 12, 11), *discs], image_size=(3000, 4000), image=pixels)
+    tracemalloc.start()
+    many.rles()
+    many.polygons()
+    many.plot()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250e6  # all masks would take 492 MB as they are, and eight times that in float64

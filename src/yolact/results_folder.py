@@ -1,0 +1,115 @@
+"""What `yolact predict` leaves behind: a picture a photograph, cut-outs, and COCO files.
+
+out/street.jpg               the photograph with its instances; PNG unless the photograph is a JPEG
+out/street-2.jpg             another photograph called street.jpg, from another folder
+out/cutouts/street-01-person.png
+out/predictions.json         COCO results, each record with the `file_name` of its photograph besides
+out/images.json              `images` (id, file_name, width, height, picture) and `categories`, as in COCO
+"""
+
+import json
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from yolact.config import ModelConfig
+from yolact.instances import Instances
+
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+class ResultsFolder:
+    """Collects the results of photographs that are known beforehand. Files appear complete or not at all.
+
+    Args:
+        out: is made if it is missing.
+        photographs: the files, in the order of their ids. If all their names are different numbers, as in COCO, these
+            are the ids; or else they count from 1.
+
+    Raises:
+        ValueError: `out` is a folder of the photographs, and pictures would replace them.
+    """
+
+    def __init__(self, out: Path, photographs: Sequence[Path]) -> None:
+        self.out = out
+        self.names = dict(zip(photographs, _picture_names(photographs), strict=True))
+        self.ids = dict(zip(photographs, _image_ids(photographs), strict=True))
+        sources = {path.resolve() for path in photographs}
+        for name in self.names.values():
+            if (out / name).resolve() in sources:
+                raise ValueError(f"--out {out} would replace the photograph {name}; choose another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        self.replaced = 0
+        """How many files of an earlier run were written anew."""
+
+        self.counts: Counter[str] = Counter()
+        """Instances by class name."""
+
+        self._records: list[dict[str, Any]] = []
+        self._images: list[dict[str, Any]] = []
+
+    def add(self, path: Path, instances: Instances, pictures: bool = True, cutouts: bool = False) -> None:
+        """Write what belongs to one photograph, and remember its records."""
+        height, width = instances.image_size
+        self._images.append({"id": self.ids[path], "file_name": path.as_posix(), "width": width, "height": height})
+        self._records += [record | {"file_name": path.as_posix()} for record in instances.to_coco(self.ids[path])]
+        self.counts.update(instances.names)
+        name = Path(self.names[path])
+        if pictures:
+            self._images[-1]["picture"] = str(name)
+            self._write(self.out / name, _saver(instances.plot()))
+        if cutouts:
+            (self.out / "cutouts").mkdir(exist_ok=True)
+            for number, (cutout, label) in enumerate(zip(instances.cutouts(), instances.names, strict=True), start=1):
+                safe = re.sub(r"[^\w-]+", "-", label)
+                file = f"{name.stem}-{number:02d}-{safe}.png"
+                self._write(self.out / "cutouts" / file, _saver(cutout))
+
+    def finish(self, config: ModelConfig) -> None:
+        """Write `predictions.json` and `images.json`."""
+        categories = [{"id": i, "name": name} for i, name in zip(config.coco_ids, config.class_names, strict=True)]
+        for name, content in (
+            ("predictions.json", self._records),
+            ("images.json", {"images": self._images, "categories": categories}),
+        ):
+            text = json.dumps(content)
+            self._write(self.out / name, lambda file, text=text: file.write_text(text))
+
+    def _write(self, path: Path, write: Callable[[Path], object]) -> None:
+        self.replaced += path.exists()
+        unfinished = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+        try:
+            write(unfinished)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _saver(picture: Image.Image) -> Callable[[Path], object]:
+    """JPEG without color subsampling, which would smear the outlines; PNG at the quickest setting."""
+    return lambda file: picture.save(file, quality=92, subsampling=0, compress_level=1)
+
+
+def _picture_names(photographs: Sequence[Path]) -> list[str]:
+    """A name for each photograph's picture, like its own; a number is added to those that are taken."""
+    taken: set[str] = set()
+    names = []
+    for path in photographs:
+        suffix = path.suffix if path.suffix.lower() in JPEG_SUFFIXES else ".png"
+        stem, number = path.stem, 1
+        while stem.lower() in taken:
+            number += 1
+            stem = f"{path.stem}-{number}"
+        taken.add(stem.lower())
+        names.append(stem + suffix)
+    return names
+
+
+def _image_ids(photographs: Sequence[Path]) -> list[int]:
+    numbers = [int(path.stem) for path in photographs if path.stem.isascii() and path.stem.isdigit()]
+    return numbers if len(set(numbers)) == len(photographs) else list(range(1, len(photographs) + 1))

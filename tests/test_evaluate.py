@@ -1,0 +1,356 @@
+"""COCO figures, held to pycocotools on the same results."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from yolact.config import ModelConfig
+from yolact.data.source import DataConfig, Source
+from yolact.evaluate import FIGURES, KINDS, CocoEvaluator, evaluate
+from yolact.instances import Instances
+from yolact.predictor import Predictor
+from yolact.presets import yolact_mobilenetv4
+
+SIZE = (180, 240)
+CLASSES = ("cat", "dog", "bird")
+IDS = {"cat": 12, "dog": 5, "bird": 7}
+"""Neither in the order of the labels, nor those of the model's config."""
+
+
+def config_of(*names: str) -> ModelConfig:
+    return yolact_mobilenetv4(class_names=names, category_ids=())
+
+
+def disk(random: np.random.Generator, diameter: int) -> np.ndarray:
+    y, x = random.integers(0, SIZE[0] - diameter + 1), random.integers(0, SIZE[1] - diameter + 1)
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    radius = diameter / 2
+    return (rows + 0.5 - y - radius) ** 2 + (columns + 0.5 - x - radius) ** 2 <= radius**2
+
+
+def bounds(mask: np.ndarray) -> list[float]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
+
+
+def annotation(number: int, image_id: int, name: str, mask: np.ndarray, crowd: bool = False) -> dict[str, Any]:
+    x1, y1, x2, y2 = bounds(mask)
+    code: dict[str, Any] = dict(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))))
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": IDS[name],
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": float(mask.sum()),
+        "iscrowd": int(crowd),
+        "segmentation": {"size": list(SIZE), "counts": code["counts"].decode()},
+    }
+
+
+def write_annotations(
+    path: Path, objects: dict[int, list[tuple[str, np.ndarray, bool]]], names: tuple[str, ...] = CLASSES
+) -> Path:
+    flat = [(image_id, row) for image_id, rows in objects.items() for row in rows]
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png", "height": SIZE[0], "width": SIZE[1]} for i in objects],
+        "categories": [{"id": IDS[name], "name": name} for name in names],
+        "annotations": [annotation(n, i, *row) for n, (i, row) in enumerate(flat, start=1)],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def instances_of(
+    rows: list[tuple[str, np.ndarray, float, float]], config: ModelConfig, size: tuple[int, int] = SIZE
+) -> Instances:
+    """Detections whose prototypes are as large as the image, so that masks are given to the pixel."""
+    return Instances(
+        boxes=np.array([bounds(mask) for _, mask, _, _ in rows], np.float32).reshape(-1, 4),
+        scores=np.array([score for _, _, score, _ in rows], np.float32),
+        mask_scores=np.array([score for _, _, _, score in rows], np.float32),
+        labels=np.array([config.class_names.index(name) for name, _, _, _ in rows], np.int64),
+        coefficients=np.zeros((len(rows), 4), np.float32),
+        soft_masks=np.array([mask for _, mask, _, _ in rows], np.float32).reshape(-1, *size),
+        image_size=size,
+        class_names=config.class_names,
+        category_ids=config.coco_ids,
+    )
+
+
+def random_scene(seed: int = 0) -> tuple[dict[int, list], dict[int, list]]:
+    """Objects of all sizes and detections of mixed quality, with many equal scores.
+
+    Image 3 has no object, image 4 no detection, images 5 and 8 a crowd.
+    """
+    random = np.random.default_rng(seed)
+    objects: dict[int, list] = {}
+    detections: dict[int, list] = {}
+    for image_id in (4, 1, 9, 3, 8, 5, 7, 2):
+        objects[image_id], detections[image_id] = [], []
+        for _ in range(0 if image_id == 3 else 8):
+            name, mask = str(random.choice(CLASSES)), disk(random, int(random.choice([12, 25, 45, 70, 120, 150])))
+            crowd = image_id in (5, 8) and len(objects[image_id]) == 0
+            objects[image_id].append((name, mask, crowd))
+            for shift in random.integers(-6, 7, (int(random.integers(0, 3)), 2)):
+                moved = np.roll(mask, shift, axis=(0, 1))
+                scores = random.choice([0.1, 0.3, 0.5, 0.5, 0.9], 2)
+                detections[image_id].append((name, moved, *scores))
+        detections[image_id] += [
+            (str(random.choice(CLASSES)), disk(random, int(random.integers(8, 100))), *random.random(2))
+            for _ in range(5)
+        ]
+    detections[4] = []
+    return objects, detections
+
+
+def arbiter(annotations: Path, results: Path, kind: str) -> np.ndarray:
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        comparison = COCOeval(truth, truth.loadRes(str(results)), "bbox" if kind == "box" else "segm")
+        comparison.evaluate()
+        comparison.accumulate()
+        comparison.summarize()
+    return comparison.stats
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_24_figures_are_those_of_pycocotools(tmp_path: Path, seed: int) -> None:
+    objects, detections = random_scene(seed)
+    config = config_of("dog", "cat", "bird")
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
+    for image_id, rows in detections.items():
+        evaluator.update(image_id, instances_of(rows, config))
+    evaluator.save(tmp_path)
+    evaluation = evaluator.compute()
+    for kind in KINDS:
+        expected = arbiter(tmp_path / "truth.json", tmp_path / f"{kind}_results.json", kind)
+        np.testing.assert_allclose([evaluation[kind][name] for name in FIGURES], expected, atol=1e-6)
+        assert 0.05 < expected[0] < 0.95
+        assert (expected > -1).all()
+    assert evaluation.box != evaluation.mask
+    assert evaluation.images == 8
+    assert sum(evaluation.objects.values()) == 7 * 8 - 2
+
+
+def test_ap_of_a_class_is_pycocotools_ap_of_that_class_alone(tmp_path: Path) -> None:
+    objects, detections = random_scene()
+    config = config_of(*CLASSES)
+    annotations = write_annotations(tmp_path / "truth.json", objects)
+    alone, together = CocoEvaluator(annotations, config, classes=("dog",)), CocoEvaluator(annotations, config)
+    for evaluator in (alone, together):
+        for image_id, rows in detections.items():
+            evaluator.update(image_id, instances_of(rows, config))
+    assert list(alone.compute().objects) == ["dog"]
+    for kind in KINDS:
+        assert alone.compute()[kind]["AP"] == pytest.approx(together.compute().to_dict()[f"{kind}_by_class"]["dog"])
+    mean = np.mean(list(together.compute().mask_by_class.values()))
+    assert together.compute().mask["AP"] == pytest.approx(mean)
+
+
+def test_perfect_predictions_score_1(tmp_path: Path) -> None:
+    objects, _ = random_scene()
+    objects = {image_id: [row for row in rows if not row[2]] for image_id, rows in objects.items()}
+    config = config_of(*CLASSES)
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
+    for image_id, rows in objects.items():
+        evaluator.update(image_id, instances_of([(name, mask, 0.9, 0.8) for name, mask, _ in rows], config))
+    evaluation = evaluator.compute()
+    for kind in KINDS:
+        figures = {name: value for name, value in evaluation[kind].items() if name not in ("AR1", "AR10")}
+        assert figures == pytest.approx(dict.fromkeys(figures, 1.0))
+    assert evaluation.mask_by_class == pytest.approx(dict.fromkeys(CLASSES, 1.0))
+
+
+def test_no_detections_score_0_and_no_objects_minus_1(tmp_path: Path) -> None:
+    objects, detections = random_scene()
+    nothing = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config_of(*CLASSES)).compute()
+    assert set(nothing.box.values()) == set(nothing.mask.values()) == {0.0}
+    config = config_of(*CLASSES)
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "empty.json", {1: []}), config)
+    evaluator.update(1, instances_of(detections[1], config))
+    assert set(evaluator.compute().box.values()) == {-1.0}
+    assert "100" not in evaluator.compute().table().splitlines()[3]
+
+
+def test_images_without_detections_count(tmp_path: Path) -> None:
+    mask = disk(np.random.default_rng(0), 50)
+    objects = {i: [("cat", mask, False)] for i in (1, 2, 3, 4)}
+    config = config_of("cat")
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
+    evaluator.update(1, instances_of([("cat", mask, 0.9, 0.9)], config))
+    evaluator.update(2, instances_of([], config))
+    assert evaluator.compute().mask["AR100"] == pytest.approx(0.25)
+    subset = CocoEvaluator(tmp_path / "truth.json", config, image_ids={1, 2})
+    subset.update(1, instances_of([("cat", mask, 0.9, 0.9)], config))
+    assert subset.compute().mask["AR100"] == pytest.approx(0.5)
+    assert subset.compute().images == 2
+
+
+def test_boxes_rank_by_scores_and_masks_by_mask_scores(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    right, wrong = disk(random, 40), np.roll(disk(random, 40), 90, axis=1)
+    config = config_of("cat")
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", {1: [("cat", right, False)]}), config)
+    evaluator.update(1, instances_of([("cat", right, 0.9, 0.2), ("cat", wrong, 0.3, 0.25)], config))
+    evaluation = evaluator.compute()
+    assert evaluation.box["AP"] == pytest.approx(1)
+    assert evaluation.mask["AP"] == pytest.approx(0.5)
+
+
+def test_classes_meet_by_name_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    mask, other = disk(random, 40), disk(random, 41)
+    objects = {1: [("cat", mask, False), ("bird", other, False)]}
+    config = config_of("horse", "cat", "dog")
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
+    rows = [("horse", other, 0.99, 0.99), ("cat", mask, 0.9, 0.9), ("dog", other, 0.8, 0.8)]
+    evaluator.update(1, instances_of(rows, config))
+    evaluation = evaluator.compute()
+    assert evaluation.mask["AP"] == pytest.approx(1)  # of cats; dogs have no objects, birds no detector
+    assert evaluation.mask_by_class == {"cat": pytest.approx(1), "dog": -1.0}
+    assert {record["category_id"] for record in evaluator.results("mask")} == {IDS["cat"], IDS["dog"]}
+    assert any("horse" in note and "dropped" in note for note in evaluation.notes)
+    assert any("bird" in note and "not measured" in note for note in evaluation.notes)
+    assert all(note in evaluation.table() for note in evaluation.notes)
+    with pytest.raises(ValueError, match=r"cat, dog, bird.*horse, cow"):
+        CocoEvaluator(tmp_path / "truth.json", config_of("horse", "cow"))
+
+
+def test_result_files_are_cocos(tmp_path: Path) -> None:
+    objects, detections = random_scene()
+    config = config_of(*CLASSES)
+    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
+    evaluator.update(1, instances_of(detections[1], config))
+    evaluator.save(tmp_path / "out")
+    boxes, masks = (json.loads((tmp_path / "out" / f"{kind}_results.json").read_text()) for kind in KINDS)
+    assert {tuple(record) for record in boxes} == {("image_id", "category_id", "bbox", "score")}
+    assert {tuple(record) for record in masks} == {("image_id", "category_id", "segmentation", "score")}
+    assert [record["category_id"] for record in boxes] == [IDS[row[0]] for row in detections[1]]
+    name, mask, score, mask_score = detections[1][0]
+    x1, y1, x2, y2 = bounds(mask)
+    assert boxes[0] == {
+        "image_id": 1,
+        "category_id": IDS[name],
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "score": pytest.approx(score),
+    }
+    assert masks[0]["score"] == pytest.approx(mask_score)
+    np.testing.assert_array_equal(coco_mask.decode(masks[0]["segmentation"]).astype(bool), mask)
+
+
+def test_flawed_annotations_are_survived(tmp_path: Path) -> None:
+    objects, detections = random_scene()
+    content = json.loads(write_annotations(tmp_path / "truth.json", objects).read_text())
+    flawed = [
+        {"segmentation": []},
+        {"segmentation": [[1, 2, 3, 4]]},
+        {"segmentation": {"size": [3, 3], "counts": "1"}},
+        {"bbox": None},
+        {"category_id": 99},
+        {"image_id": 99},
+    ]
+    for number, flaw in enumerate(flawed):
+        content["annotations"][number] |= flaw
+    for key in ("area", "iscrowd", "id"):
+        content["annotations"][20].pop(key)
+    (tmp_path / "flawed.json").write_text(json.dumps(content))
+    config = config_of(*CLASSES)
+    evaluator = CocoEvaluator(tmp_path / "flawed.json", config)
+    evaluator.update(1, instances_of(detections[1], config))
+    evaluation = evaluator.compute()
+    assert evaluation.mask["AP"] > 0
+    assert any("3 annotations" in note and "mask" in note for note in evaluation.notes)
+    assert any("1 annotations" in note and "box" in note for note in evaluation.notes)
+
+
+def test_an_annotation_with_id_0_can_be_found(tmp_path: Path) -> None:
+    mask = disk(np.random.default_rng(0), 40)
+    content = json.loads(write_annotations(tmp_path / "truth.json", {1: [("cat", mask, False)]}).read_text())
+    content["annotations"][0]["id"] = 0
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    evaluator = CocoEvaluator(tmp_path / "truth.json", config_of("cat"))
+    evaluator.update(1, instances_of([("cat", mask, 0.9, 0.9)], config_of("cat")))
+    assert evaluator.compute().box["AP"] == pytest.approx(1)
+
+
+def test_a_wrong_image_is_refused(tmp_path: Path) -> None:
+    annotations = write_annotations(tmp_path / "truth.json", {1: []})
+    evaluator = CocoEvaluator(annotations, config_of("cat"))
+    with pytest.raises(ValueError, match="image_id 2"):
+        evaluator.update(2, instances_of([], config_of("cat")))
+    with pytest.raises(ValueError, match=r"\(240, 180\).*EXIF"):
+        evaluator.update(1, instances_of([], config_of("cat"), size=(240, 180)))
+    with pytest.raises(ValueError, match="lists no such image"):
+        CocoEvaluator(annotations, config_of("cat"), image_ids=[1, 7])
+
+
+class Oracle(Predictor):
+    """A predictor that sees the answer in the picture: objects are white."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+        self.asked: list[dict[str, Any]] = []
+
+    @property
+    def config(self) -> ModelConfig:
+        return self._config
+
+    def predict(self, source: Any, *_: Any, **options: Any) -> Any:
+        self.asked.append(options)
+        masks = (pixels[..., 0] > 128 for pixels in source)
+        return (instances_of([("cat", mask, 0.9, 0.9)] if mask.any() else [], self.config) for mask in masks)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Four pictures with a cat each; one of them is broken, one is missing."""
+    random = np.random.default_rng(0)
+    masks = {i: disk(random, 60) for i in (1, 2, 3, 4)}
+    (tmp_path / "images").mkdir()
+    for image_id, mask in masks.items():
+        Image.fromarray(np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)).save(tmp_path / f"images/{image_id}.png")
+    (tmp_path / "images/3.png").write_bytes(b"not a picture")
+    (tmp_path / "images/4.png").unlink()
+    objects = {i: [("cat", mask, False)] for i, mask in masks.items()}
+    return Source(tmp_path / "images", write_annotations(tmp_path / "truth.json", objects))
+
+
+def test_evaluate_runs_a_predictor_over_the_annotated_images(source: Source, tmp_path: Path) -> None:
+    oracle = Oracle(config_of("cat", "dog"))
+    evaluation = evaluate(oracle, source, out=tmp_path / "out", progress=False)
+    assert oracle.asked == [{"score_threshold": 0.0, "top_k": 100, "nms": "fast", "batch_size": 1}]
+    assert evaluation.unreadable == ("3.png", "4.png")
+    assert any("3.png, 4.png" in note for note in evaluation.notes)
+    assert evaluation.mask["AR100"] == pytest.approx(0.5)  # what cannot be read is missed
+    saved = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert saved["mask"] == evaluation.mask
+    assert len(json.loads((tmp_path / "out/mask_results.json").read_text())) == 2
+
+
+def test_splits_and_classes_come_from_the_data_config(source: Source) -> None:
+    oracle = Oracle(config_of("cat", "dog"))
+    data = DataConfig(train=(source, source), val=source, classes=("cat",))
+    evaluation = evaluate(oracle, data, image_ids={1}, progress=False)
+    assert evaluation.objects == {"cat": 1}
+    assert evaluation.notes == ()
+    with pytest.raises(ValueError, match="2 sources"):
+        evaluate(oracle, data, split="train", progress=False)
+    with pytest.raises(ValueError, match="0 sources for 'val'; add it"):
+        evaluate(oracle, DataConfig(train=(source,)), progress=False)
+
+
+def test_the_table_shows_percent_for_boxes_and_masks(source: Source) -> None:
+    table = evaluate(Oracle(config_of("cat", "dog")), source, image_ids=[1, 2], progress=False).table()
+    lines = {line.split()[0]: line.split() for line in table.splitlines() if line}
+    assert lines["AP50"][1:3] == ["100.0", "100.0"]
+    assert lines["APs"][1:3] == ["-", "-"]
+    assert lines["cat"][1:] == ["100.0", "100.0", "2"]

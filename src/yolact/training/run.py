@@ -1,0 +1,194 @@
+"""A run: one folder with everything that a training needed and gave."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from yolact.config import ModelConfig
+from yolact.data.coco import CocoDataset, DataConfig
+from yolact.model import build_model
+from yolact.training.callbacks import AveragedWeights, Interrupted, Progress, SaveLast, Validation
+from yolact.training.config import TrainConfig
+from yolact.training.module import CocoData, TrainingModule
+from yolact.training.start import initialize
+
+RECORD = "run.json"
+"""What a run was asked for, so that it can be resumed."""
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""Lightning's names."""
+
+
+ADVICE = (
+    "The '(train|val)_dataloader' does not have many workers",
+    "Found .* in eval mode",  # frozen batch norm
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler skips what was seen
+    "GPU available but not used",
+    "The number of training batches",
+)
+"""How Lightning's warnings begin that are not for users."""
+
+
+def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None) -> Path:
+    """See `yolact.training.train`."""
+    datasets = read_data(data)
+    out = _new_folder(out)
+    model = model.with_classes(datasets[0].classes, _category_ids(*datasets))
+    lightning.seed_everything(config.seed, verbose=False)
+    network = build_model(model)
+    print(initialize(network, config))
+    out.mkdir(parents=True, exist_ok=True)
+    record = {"data": str(data.resolve()), "model": model.to_dict(), "train": config.to_dict()}
+    (out / RECORD).write_text(json.dumps(record, indent=2))
+    return _fit(TrainingModule(network, config), datasets, data, out, None)
+
+
+def resume(out: Path) -> Path:
+    """See `yolact.training.resume`."""
+    if not (out / RECORD).is_file() or not (out / "last.ckpt").is_file():
+        raise ValueError(f"{out} has no {RECORD} and last.ckpt; name the folder of a run that has saved a state")
+    record = json.loads((out / RECORD).read_text())
+    data, config = Path(record["data"]), TrainConfig.from_dict(record["train"])
+    model = ModelConfig.from_dict(record["model"])
+    datasets = read_data(data)
+    if datasets[0].classes != model.class_names:
+        raise ValueError(f"{data} now has the classes {datasets[0].classes}; the run was for {model.class_names}")
+    lightning.seed_everything(config.seed, verbose=False)
+    return _fit(TrainingModule(build_model(model), config), datasets, data, out, out / "last.ckpt")
+
+
+def read_data(data: Path) -> tuple[CocoDataset, CocoDataset | None]:
+    """The training and the validation images of a data.yaml; what is wrong with them is printed, one line a kind.
+
+    Raises:
+        ValueError: nothing to train on, or a class that is nowhere annotated.
+    """
+    config = DataConfig.read(data)
+    train = CocoDataset(config.train, config.classes)
+    train.check_classes()
+    val = CocoDataset((config.val,), train.classes) if config.val else None
+    for line in train.problems + (val.problems if val else []):
+        print(f"warning: {line}")
+    if train.num_objects == 0:
+        raise ValueError(f"{data}: no usable object of {', '.join(train.classes[:5])} in the training images")
+    print(f"{len(train)} training images, {train.num_objects} objects, {len(train.classes)} classes", end="")
+    print(f"; {len(val)} validation images" if val else "; no validation images")
+    return train, val
+
+
+def _category_ids(train: CocoDataset, val: CocoDataset | None) -> tuple[int, ...]:
+    """Those of the validation file, as results are compared with it; new ones for classes that it lacks."""
+    known = train.category_ids if val is None else val.category_ids
+    free = (i for i in count(1) if i not in known.values())
+    return tuple(known[name] if name in known else next(free) for name in train.classes)
+
+
+def _new_folder(out: Path | None) -> Path:
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ValueError(f"{out} exists already; name another folder, or resume the run that is in it")
+        return out
+    names = (Path("runs") / ("train" if i == 1 else f"train-{i}") for i in count(1))
+    return next(path for path in names if not path.exists())
+
+
+def _fit(
+    module: TrainingModule,
+    datasets: tuple[CocoDataset, CocoDataset | None],
+    data: Path,
+    out: Path,
+    state: Path | None,
+) -> Path:
+    train, val = datasets
+    config = module.config
+    averaged = AveragedWeights(config.ema_decay) if config.ema_decay > 0 else None
+    validation = None
+    if val is not None:
+        source = DataConfig.read(data).val
+        assert source is not None
+        validation = Validation(source.annotations, [record.image_id for record in val.records], out)
+    saver = SaveLast(out, averaged)
+    wanted = (validation, averaged, saver, Progress())
+    callbacks: list[Callback] = [callback for callback in wanted if callback is not None]
+    trainer = _trainer(config, out, callbacks, len(train), validates=val is not None)
+    skip = _batches_done(state, max(len(train) // (config.batch_size * trainer.world_size), 1)) if state else 0
+    batches = CocoData(train, val, module.network, config, skip)
+    try:
+        with _quiet(), saver.heeding_interrupts():
+            # The state holds optimizers and loops, which weights_only refuses; it is a file of this very run.
+            trainer.fit(module, batches, ckpt_path=state, weights_only=False)
+            if validation is not None and validation.measured_at != trainer.global_step:
+                trainer.validate(module, batches, verbose=False)
+    except Interrupted:
+        print(f"stopped after {trainer.global_step} steps; go on with: yolact train --resume {out}")
+        return out
+    _summarize(module, validation, out, trainer.global_step)
+    return out
+
+
+def _summarize(module: TrainingModule, validation: Validation | None, out: Path, steps: int) -> None:
+    skipped = f", {module.skipped_steps} of them skipped for a loss that was not finite" * (module.skipped_steps > 0)
+    best = f"; best mask AP {100 * validation.best:.1f}" if validation and validation.best is not None else ""
+    print(f"{steps} steps{skipped}{best}; weights: {out / ('best' if best else 'last')}.safetensors")
+
+
+def _trainer(
+    config: TrainConfig, out: Path, callbacks: list[Callback], images: int, validates: bool
+) -> lightning.Trainer:
+    """Epochs become steps, so that both ways to say how long to train are one."""
+    batches = max(images // (config.batch_size * config.devices), 1)
+    steps = config.epochs * batches if config.steps is None else config.steps
+    loggers = [TensorBoardLogger(out, name="tensorboard"), CSVLogger(out, name="csv")]
+    with _quiet():
+        return lightning.Trainer(
+            max_steps=steps,
+            max_epochs=-1,
+            accelerator=config.device,
+            devices=config.devices,
+            precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
+            gradient_clip_val=config.gradient_clip,
+            callbacks=callbacks,
+            logger=loggers,
+            log_every_n_steps=max(min(10, batches), 1),
+            check_val_every_n_epoch=config.validate_every,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if validates else 0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=out,
+        )
+
+
+def _batches_done(state: Path, batches: int) -> int:
+    """How many batches of its last epoch a saved run had trained on; 0 if the epoch was complete."""
+    content: dict[str, Any] = torch.load(state, map_location="cpu", weights_only=False)
+    done = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+    return done if done < batches else 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice: it is about choices that were made here on purpose."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            for advice in ADVICE:
+                warnings.filterwarnings("ignore", advice)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

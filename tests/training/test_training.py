@@ -1,0 +1,227 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from synthetic import write_dataset
+from yolact import checkpoint
+from yolact.config import ModelConfig
+from yolact.presets import yolact_mobilenetv4
+from yolact.training import TrainConfig, train
+from yolact.training.module import TrainingModule
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
+
+TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
+RECIPE = TrainConfig(
+    epochs=2, batch_size=2, workers=0, device="cpu", backbone_weights="none", learning_rate=0.01, warmup_steps=0
+)
+
+
+@pytest.fixture
+def data_yaml(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "data", images=4, size=(48, 64))
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    return [
+        row for path in sorted(run.glob("csv/*/metrics.csv")) for row in csv.DictReader(path.read_text().splitlines())
+    ]
+
+
+def annotations(data_yaml: Path, change: Any) -> None:
+    path = data_yaml.parent / "instances_train.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def same(a: Path, b: Path) -> bool:
+    left, right = checkpoint.load(a).state_dict(), checkpoint.load(b).state_dict()
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+class TestRun:
+    def test_leaves_weights_logs_and_the_recipe(self, data_yaml: Path, tmp_path: Path) -> None:
+        out = train(data_yaml, TINY, RECIPE, tmp_path / "run")
+        names = {path.name for path in out.iterdir()}
+        assert {"best.safetensors", "last.safetensors", "last.ckpt", "run.json", "csv", "tensorboard"} <= names
+        assert list((out / "tensorboard").rglob("events.out.*"))
+        for name in ("best", "last"):
+            network = checkpoint.load(out / f"{name}.safetensors")
+            assert network.config.class_names == ("disk", "box")
+            assert network.config.category_ids == (3, 7)
+        logged = rows(out)
+        assert [int(row["step"]) for row in logged if row["val/mask_AP"]] == [1, 3]
+        assert sum(name.startswith("val/") for name in logged[0]) == 24
+        losses = [row for row in logged if row["train/box"]]
+        assert len(losses) == 2
+        assert all(float(row[f"train/{part}"]) > 0 for row in losses for part in ("box", "class", "mask", "semantic"))
+
+    def test_the_same_seed_gives_the_same_weights(self, data_yaml: Path, tmp_path: Path) -> None:
+        outs = [
+            train(data_yaml, TINY, replace(RECIPE, steps=2, seed=s), tmp_path / f"{i}") for i, s in enumerate((1, 1, 2))
+        ]
+        assert same(outs[0] / "last.safetensors", outs[1] / "last.safetensors")
+        assert not same(outs[0] / "last.safetensors", outs[2] / "last.safetensors")
+
+    def test_steps_that_end_within_an_epoch_are_validated_too(self, data_yaml: Path, tmp_path: Path) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1, validate_every=5), tmp_path / "run")
+        assert (out / "best.safetensors").is_file()
+        assert same(out / "best.safetensors", out / "last.safetensors")
+
+    def test_without_validation_images(self, data_yaml: Path, tmp_path: Path) -> None:
+        data_yaml.write_text("train: {images: train, annotations: instances_train.json}\n")
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
+        assert (out / "last.safetensors").is_file()
+        assert not (out / "best.safetensors").exists()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"precision": "bf16", "channels_last": True},
+            {"optimizer": "adamw", "schedule": "cosine", "gradient_clip": 1.0},
+            {"ema_decay": 0.0, "freeze_batchnorm": False},
+            {"augment": "none"},
+        ],
+        ids=str,
+    )
+    def test_other_recipes(self, data_yaml: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1, **change), tmp_path / "run")
+        state = checkpoint.load(out / "last.safetensors").state_dict()
+        assert all(value.isfinite().all() for value in state.values())
+
+    def test_saved_weights_are_the_average(self, data_yaml: Path, tmp_path: Path) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, steps=3, ema_decay=0.9), tmp_path / "run")
+        content = torch.load(out / "last.ckpt", weights_only=False)
+        saved = checkpoint.load(out / "last.safetensors").state_dict()
+        key = "head.shared.weight"
+        assert torch.equal(saved[key], content["state_dict"][f"network.{key}"])
+        assert not torch.equal(saved[key], content["current_model_state"][f"network.{key}"])
+
+    def test_mask_rescoring_is_trained(self, data_yaml: Path, tmp_path: Path) -> None:
+        model = replace(TINY, mask_rescoring=True, image_size=(256, 256))
+        out = train(data_yaml, model, replace(RECIPE, steps=1), tmp_path / "run")
+        assert any(row.get("train/mask_iou") for row in rows(out))
+
+
+class TestLearning:
+    def test_the_loss_falls(self, data_yaml: Path, tmp_path: Path) -> None:
+        recipe = replace(RECIPE, epochs=12, augment="none", optimizer="adamw", learning_rate=0.01, validate_every=99)
+        out = train(data_yaml, TINY, recipe, tmp_path / "run")
+        losses = [
+            sum(float(row[f"train/{p}"]) for p in ("box", "class", "mask")) for row in rows(out) if row["train/box"]
+        ]
+        assert min(losses[-3:]) < 0.6 * losses[0]
+
+
+class TestFolder:
+    def test_an_existing_run_is_never_overwritten(self, data_yaml: Path, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "notes.txt").write_text("mine")
+        with pytest.raises(ValueError, match="exists already; name another folder"):
+            train(data_yaml, TINY, RECIPE, tmp_path / "run")
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+    def test_default_folders_are_numbered(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "runs" / "train").mkdir(parents=True)
+        assert train(data_yaml, TINY, replace(RECIPE, steps=1)) == Path("runs/train-2")
+
+
+class TestDifficultData:
+    def test_bad_annotations_survive(self, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        def spoil(content: dict[str, Any]) -> None:
+            objects = content["annotations"]
+            objects[0]["bbox"] = [3, 3, 0, 0]
+            objects[1]["category_id"] = 1000
+            objects[2]["segmentation"] = []
+            objects[4]["iscrowd"] = objects[5]["iscrowd"] = 1
+            content["images"].append({"id": 9, "file_name": "nowhere.jpg", "width": 5, "height": 5})
+
+        annotations(data_yaml, spoil)
+        out = train(data_yaml, TINY, RECIPE, tmp_path / "run")
+        printed = capsys.readouterr().out
+        for problem in ("box without area", "unknown category 1000", "no segmentation", "only crowds", "missing image"):
+            assert sum(problem in line for line in printed.splitlines()) == 1
+        assert "4 training images, 3 objects, 2 classes; 4 validation images" in printed
+        assert float(rows(out)[-1]["val/mask_AP"] or rows(out)[-2]["val/mask_AP"]) >= 0
+
+    def test_batches_without_objects(self, data_yaml: Path, tmp_path: Path) -> None:
+        def keep_one(content: dict[str, Any]) -> None:
+            content["annotations"] = content["annotations"][:1]
+
+        annotations(data_yaml, keep_one)
+        out = train(data_yaml, TINY, RECIPE, tmp_path / "run")
+        assert all(float(row["skipped_steps"]) == 0 for row in rows(out) if row["skipped_steps"])
+        state = checkpoint.load(out / "last.safetensors").state_dict()
+        assert all(value.isfinite().all() for value in state.values())
+
+    def test_no_object_at_all(self, data_yaml: Path, tmp_path: Path) -> None:
+        annotations(data_yaml, lambda content: content.update(annotations=[]))
+        with pytest.raises(ValueError, match="no usable object of disk, box"):
+            train(data_yaml, TINY, RECIPE, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_a_loss_that_is_not_finite_is_skipped_and_counted(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = TrainingModule.training_step
+
+        def poisoned(self: TrainingModule, batch: Any, batch_idx: int) -> torch.Tensor:
+            if self.trainer.global_step == 1:
+                batch[0][0, 0, 0, 0] = float("inf")
+            return before(self, batch, batch_idx)
+
+        monkeypatch.setattr(TrainingModule, "training_step", poisoned)
+        recipe = replace(RECIPE, steps=3, freeze_batchnorm=True)
+        out = train(data_yaml, TINY, recipe, tmp_path / "run")
+        assert "3 steps, 1 of them skipped for a loss that was not finite" in capsys.readouterr().out
+        state = checkpoint.load(out / "last.safetensors").state_dict()
+        assert all(value.isfinite().all() for value in state.values())
+
+
+class TestFrozenBatchnorm:
+    def weights(self, run: Path) -> dict[str, torch.Tensor]:
+        state = checkpoint.load(run / "last.safetensors").state_dict()
+        return {name: value for name, value in state.items() if "bn1" in name and value.is_floating_point()}
+
+    @pytest.mark.parametrize(("frozen", "moves"), [(True, False), (None, False), (False, True)])
+    def test_only_what_is_asked_for_moves(
+        self, data_yaml: Path, tmp_path: Path, frozen: bool | None, moves: bool
+    ) -> None:
+        start = train(data_yaml, TINY, replace(RECIPE, steps=1, freeze_batchnorm=True), tmp_path / "start")
+        recipe = replace(RECIPE, steps=2, init=start / "last.safetensors", freeze_batchnorm=frozen)
+        out = train(data_yaml, TINY, recipe, tmp_path / "run")
+        first, second = self.weights(start), self.weights(out)
+        assert first
+        assert any(not torch.equal(first[name], second[name]) for name in first) == moves
+
+
+def test_missing_extra(data_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "lightning", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'yolact\[train\]'"):
+        train(data_yaml, TINY)
+
+
+def test_fine_tuning_for_other_classes_names_what_is_new(
+    data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "first")
+    other = write_dataset(tmp_path / "other", images=2, classes=("disk", "box", "star"))
+    capsys.readouterr()
+    train(other, TINY, replace(RECIPE, steps=1, init=first / "last.safetensors"), tmp_path / "second")
+    assert "except for head.class_logits, semantic" in capsys.readouterr().out
+
+
+def test_a_mistaken_model_does_not_leave_a_folder(data_yaml: Path, tmp_path: Path) -> None:
+    model = ModelConfig(name="x", backbone="resnet999", class_names=("a",))
+    with pytest.raises(ValueError, match="resnet999"):
+        train(data_yaml, model, RECIPE, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

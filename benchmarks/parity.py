@@ -61,7 +61,7 @@ class Figure:
         return self.worst >= self.tolerance if self.at_least else self.worst <= self.tolerance
 
 
-def compare(folder: Path, name: str, photographs: Path, seed: int) -> list[Figure]:
+def compare(folder: Path, name: str, photographs: Path, seed: int, training_step: bool = True) -> list[Figure]:
     """All comparisons for one configuration of the original, such as `yolact_resnet50`."""
     network = rebuild(folder, name, seed)
     recorded = np.load(folder / f"{name}.npz")
@@ -69,7 +69,7 @@ def compare(folder: Path, name: str, photographs: Path, seed: int) -> list[Figur
     for index, reference in enumerate(json.loads((folder / f"{name}.detections.json").read_text())):
         figures += compare_photograph(network, _find(photographs, reference["image"]), reference, recorded, index)
     step = folder / f"{name}.loss.json"
-    if step.exists():
+    if training_step and step.exists():
         places = (folder / "instances_val.json", photographs / "instances_val.json")
         annotations = json.loads(next(path for path in places if path.exists()).read_text())
         figures += compare_training_step(network, photographs, annotations, json.loads(step.read_text()))
@@ -151,7 +151,7 @@ def compare_training_step(network: Yolact, photographs: Path, annotations: dict,
     raw = network(torch.stack([image for image, _ in batch]))
     objective = Objective(network.config, masks_to_train=None)
     losses = objective(raw, [target for _, target in batch], network.mask_rescoring)
-    sum(losses.values()).backward()
+    torch.stack(list(losses.values())).sum().backward()
     letters = {"box": "B", "class": "C", "mask": "M", "semantic": "S", "mask_iou": "I"}
     figures = [
         Figure(f"loss {key}, relative", abs(float(value.detach()) / reference["losses"][letters[key]] - 1), 1e-4)
@@ -178,12 +178,12 @@ def _sample(annotations: dict, image_id: int, photographs: Path, network: Yolact
     rows = [row for row in annotations["annotations"] if row["image_id"] == image_id]
     rows.sort(key=lambda row: row["iscrowd"])
     height, width = entry["height"], entry["width"]
-    boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32)
+    boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float64)  # as the original: rounding decides ties
     boxes[:, 2:] += boxes[:, :2]
     masks = torch.from_numpy(np.stack([_decode(row["segmentation"], height, width) for row in rows])).float()
     masks = torch.nn.functional.interpolate(masks[None], network.config.image_size, mode="bilinear")[0] > 0.5
     target = Target(
-        boxes=boxes / torch.tensor([width, height, width, height]),
+        boxes=(boxes / torch.tensor([width, height, width, height])).float(),
         labels=torch.tensor([network.config.coco_ids.index(row["category_id"]) for row in rows]),
         masks=masks,
         is_crowd=torch.tensor([bool(row["iscrowd"]) for row in rows]),

@@ -112,4 +112,4 @@ def test_it_needs_nothing_but_torch_and_torchvision() -> None:
         for line in EXAMPLE.read_text().splitlines()
         if line.startswith(("import", "from"))
     ]
-    assert set(imports) == {"json", "sys", "pathlib", "torch", "torchvision", "safetensors"}
+    assert set(imports) == {"json", "sys", "pathlib", "torch", "torchvision"}

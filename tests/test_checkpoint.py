@@ -18,7 +18,7 @@ from originals import checkpoint
 from yolact.checkpoint import SHIPPED, convert_file, load, load_matching, save
 from yolact.config import ModelConfig
 from yolact.model import Yolact, build_model
-from yolact.presets import PRESETS, yolact_mobilenetv4, yolact_resnet101_700
+from yolact.presets import PRESETS, yolact_mobilenetv4, yolact_resnet101, yolact_resnet101_700
 
 CONFIG = yolact_mobilenetv4(image_size=(96, 128), class_names=("a", "b"), category_ids=(), width=32, num_prototypes=8)
 
@@ -147,9 +147,8 @@ def test_published_file(zipped: bool, tmp_path: Path, caplog: pytest.LogCaptureF
 def test_image_size_only_the_name_knows(tmp_path: Path) -> None:
     path = tmp_path / "yolact_im700_54_800000.pth"
     torch.save(checkpoint("yolact_im700"), path)
-    with pytest.raises(ValueError, match=r"the name says 700 pixels.*--preset yolact-resnet101-700"):
-        load(path)
-    assert load(path, preset="yolact-resnet101-700").config == yolact_resnet101_700()
+    assert load(path).config == yolact_resnet101_700()
+    assert load(path, preset="yolact-resnet101").config == yolact_resnet101()
 
 
 def test_convert_file(resnet50: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,19 +72,20 @@ def random_case(seed: int, images: int = 2, anchors: int = 40, classes: int = 3)
 
 def sequential(probabilities, boxes, config, greedy):
     """One image, one class and one box at a time: (score, class, anchor) of what is kept, best first."""
+    overlaps = pairwise_iou(boxes, boxes).tolist()
+    probabilities = probabilities.tolist()
     kept = []
-    for label in range(probabilities.shape[1]):
+    for label in range(len(probabilities[0])):
         if greedy:
-            entries = [i for i in range(len(boxes)) if probabilities[i, label] > config.score_floor]
+            entries = [i for i in range(len(boxes)) if probabilities[i][label] > config.score_floor]
         else:
-            entries = [i for i in range(len(boxes)) if probabilities[i].max() > config.score_floor]
-        entries.sort(key=lambda i: -float(probabilities[i, label]))
+            entries = [i for i in range(len(boxes)) if max(probabilities[i]) > config.score_floor]
+        entries.sort(key=lambda i: -probabilities[i][label])
         judges = []
         for i in entries[: None if greedy else config.candidates]:
-            overlaps = [float(pairwise_iou(boxes[i : i + 1], boxes[j : j + 1])) for j in judges]
-            is_kept = all(overlap < 0.5 if greedy else overlap <= 0.5 for overlap in overlaps)
+            is_kept = all(overlaps[i][j] < 0.5 if greedy else overlaps[i][j] <= 0.5 for j in judges)
             if is_kept:
-                kept.append((float(probabilities[i, label]), label, i))
+                kept.append((probabilities[i][label], label, i))
             if is_kept or not greedy:
                 judges.append(i)
     return sorted(kept, reverse=True)[: config.top_k]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ def test_assembly_is_the_papers_equation():
     masks = assemble_masks(prototypes, coefficients)
     for b in range(2):
         for n in range(4):
-            mixture = sum(coefficients[b, n, k] * prototypes[b, k] for k in range(3))
+            mixture = sum((coefficients[b, n, k] * prototypes[b, k] for k in range(3)), torch.zeros(5, 7))
             torch.testing.assert_close(masks[b, n], torch.sigmoid(mixture))
 
 
@@ -55,7 +57,7 @@ def test_an_empty_mask_has_an_empty_region():
     region = region_of(np.zeros((8, 8), np.float32), (100, 100))
     assert region == (0, 0, 0, 0)
     assert upsample_region(np.zeros((8, 8), np.float32), region, (100, 100)).shape == (0, 0)
-    rle = encode_rle(np.zeros((0, 0), bool), region, (100, 100))
+    rle: Any = encode_rle(np.zeros((0, 0), bool), region, (100, 100))
     assert coco_mask.decode(rle).sum() == 0
 
 
@@ -69,7 +71,7 @@ def test_run_lengths_are_those_of_pycocotools(seed, image_size, density):
     part = random.random((y2 - y1, x2 - x1)) < density
     full = np.zeros(image_size, np.uint8)
     full[y1:y2, x1:x2] = part
-    expected = coco_mask.encode(np.asfortranarray(full))
+    expected: Any = coco_mask.encode(np.asfortranarray(full))
     assert encode_rle(part, (x1, y1, x2, y2), image_size) == {
         "size": list(image_size),
         "counts": expected["counts"].decode(),
@@ -79,5 +81,5 @@ def test_run_lengths_are_those_of_pycocotools(seed, image_size, density):
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_run_lengths_of_a_full_or_empty_picture(value):
     part = np.full((6, 4), bool(value))
-    rle = encode_rle(part, (0, 0, 4, 6), (6, 4))
+    rle: Any = encode_rle(part, (0, 0, 4, 6), (6, 4))
     assert coco_mask.decode(rle).sum() == 24 * value

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from yolact.config import ModelConfig
+from yolact.data.annotations import read_image
 from yolact.data.coco import CocoDataset
 from yolact.data.transforms import AugmentKind, augment
 from yolact.pixels import to_network_input
@@ -52,28 +53,32 @@ class TrainingSamples(Dataset[tuple[Tensor, Target]]):
 
 
 class EpochSampler(Sampler[Key]):
-    """Every image once an epoch, in an order that the seed and the epoch decide."""
+    """Every image once an epoch, in an order that the seed and the epoch decide.
 
-    def __init__(self, length: int, seed: int, rank: int = 0, replicas: int = 1, skip_once: int = 0) -> None:
+    Epochs are counted here, one each time the sampler is drawn from: Lightning's own count is one too high after a
+    resumed run has come back from the end of an epoch. (Hence no `set_epoch`, which Lightning would call.)
+    """
+
+    def __init__(
+        self, length: int, seed: int, rank: int = 0, replicas: int = 1, first_epoch: int = 0, skip_once: int = 0
+    ) -> None:
         """
         Args:
             rank: this process draws the images at places rank, rank + replicas, ... of the common order.
             skip_once: of the first epoch that is drawn, leave out this many images: an interrupted run had them.
         """
-        self.length, self.seed, self.rank, self.replicas, self.epoch = length, seed, rank, replicas, 0
-        self.skip_once = skip_once
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
+        self.length, self.seed, self.rank, self.replicas = length, seed, rank, replicas
+        self.next_epoch, self.skip_once = first_epoch, skip_once
 
     def __len__(self) -> int:
         return self.length // self.replicas
 
     def __iter__(self) -> Iterator[Key]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        own, self.skip_once = order[self.rank : len(self) * self.replicas : self.replicas][self.skip_once :], 0
-        yield from ((self.epoch, int(index)) for index in own)
+        epoch, skip = self.next_epoch, self.skip_once
+        self.next_epoch, self.skip_once = epoch + 1, 0
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
+        own = order[self.rank : len(self) * self.replicas : self.replicas]
+        yield from ((epoch, int(index)) for index in own[skip:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ class EvaluationSamples(Dataset[EvaluationSample]):
     def __getitem__(self, index: int) -> EvaluationSample:
         record = self.dataset.records[index]
         try:
-            image = to_network_input(self.dataset[index].image, self.config)
+            pixels = torch.from_numpy(read_image(record.path, record.size))
+            image = to_network_input(pixels.permute(2, 0, 1), self.config)
         except ValueError as error:
             warnings.warn(f"{error}; it counts as an image without detections", stacklevel=2)
             image = torch.zeros(3, *self.config.image_size)

@@ -1,5 +1,7 @@
 """Masks: assembled from prototypes, cropped, and brought to the size of the photograph (paper section 3.2, eq. 1)."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
@@ -48,9 +50,7 @@ def upsample_region(
     return row_weights @ part @ column_weights.T
 
 
-def encode_rle(
-    mask: Bool[np.ndarray, "h w"], region: Region, image_size: tuple[int, int]
-) -> dict[str, list[int] | str]:
+def encode_rle(mask: Bool[np.ndarray, "h w"], region: Region, image_size: tuple[int, int]) -> dict[str, Any]:
     """COCO's compressed run-length encoding of a mask that is known in `region` and false elsewhere."""
     from faster_coco_eval.core import mask as coco_mask
 
@@ -63,7 +63,8 @@ def encode_rle(
     counts = np.diff(changes, prepend=0, append=height * width)
     if counts[-1] == 0:
         counts = counts[:-1]
-    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+    uncompressed: Any = {"size": [height, width], "counts": counts.tolist()}
+    encoded: Any = coco_mask.frPyObjects(uncompressed, height, width)
     text = encoded["counts"]
     return {"size": [height, width], "counts": text.decode() if isinstance(text, bytes) else text}
 

@@ -76,9 +76,9 @@ class Objective:
                 chosen = torch.randperm(found, device=rows.device)[: self.masks_to_train]
                 coefficients, rows = coefficients[chosen], rows[chosen]
             masks = (coefficients @ raw.prototypes[image].flatten(1)).view(-1, *raw.prototypes.shape[-2:]).sigmoid()
-            truth = shrink_masks(target.masks[~target.is_crowd], masks.shape[-2:])[rows]
+            truth = shrink_masks(target.masks[~target.is_crowd], masks)[rows]
             boxes = target.boxes[~target.is_crowd][rows]
-            masks = masks * window(boxes, masks.shape[-2:])
+            masks = masks * window(boxes, (masks.shape[-2], masks.shape[-1]))
             smallest = 0.0 if self.config.parity else 1.0
             mask = mask + mask_loss(masks, truth, boxes, smallest) * (found / len(rows))
             if mask_rescoring is not None:
@@ -135,7 +135,7 @@ def semantic_loss(semantic_logits: Float[Tensor, "B C Hs Ws"], targets: list[Tar
     """Binary cross-entropy of each class's map, summed over classes, averaged over pixels and images (section 3.4)."""
     truth = torch.zeros_like(semantic_logits, dtype=torch.float32)
     for image, target in enumerate(targets):
-        masks = shrink_masks(target.masks[~target.is_crowd], semantic_logits.shape[-2:])
+        masks = shrink_masks(target.masks[~target.is_crowd], semantic_logits)
         labels = target.labels[~target.is_crowd]
         truth[image].scatter_reduce_(0, labels[:, None, None].expand_as(masks), masks, "amax")
     losses = functional.binary_cross_entropy_with_logits(semantic_logits.float(), truth, reduction="none")
@@ -163,8 +163,9 @@ def mask_iou_loss(
     return functional.smooth_l1_loss(predicted.float(), iou, reduction="sum")
 
 
-def shrink_masks(masks: Bool[Tensor, "n H W"], size: tuple[int, int]) -> Float[Tensor, "n h w"]:
-    """True masks at another size, 0 or 1."""
+def shrink_masks(masks: Bool[Tensor, "n H W"], like: Float[Tensor, "*m h w"]) -> Float[Tensor, "n h w"]:
+    """True masks at the height and width of another map, 0 or 1."""
+    size = (like.shape[-2], like.shape[-1])
     if len(masks) == 0:  # which interpolate refuses
         return torch.zeros(0, *size, device=masks.device)
     resized = functional.interpolate(masks[None].float(), size, mode="bilinear", align_corners=False)[0]

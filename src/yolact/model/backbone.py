@@ -4,7 +4,7 @@ ResNet and Darknet-53 are written out, because the published checkpoints need th
 timm. Parameter names of ResNet are torchvision's, so ImageNet weights load as they are.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -168,7 +168,9 @@ class TimmBackbone(nn.Module):
             )
         # Window attention is built for one image size; convolutions take any and refuse the argument.
         pretrained = timm.get_pretrained_cfg(name)
-        sized = {"img_size": image_size} if pretrained is not None and pretrained.fixed_input_size else {}
+        sized: dict[str, Any] = (
+            {"img_size": image_size} if pretrained is not None and pretrained.fixed_input_size else {}
+        )
         try:
             self.features = timm.create_model(name, features_only=True, pretrained=False, **sized)
         except (RuntimeError, AttributeError, TypeError) as error:

@@ -14,15 +14,16 @@ class DeformableConv2d(nn.Conv2d):
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__(channels, channels, 3, stride, padding=1, bias=True)
+        self.step = (stride, stride)
         self.offset_mask = nn.Conv2d(channels, 27, 3, stride, padding=1)
         nn.init.zeros_(self.offset_mask.weight)
         nn.init.zeros_(self.offset_mask.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c h2 w2"]:
+    def forward(self, input: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c h2 w2"]:
         from torchvision.ops import deform_conv2d  # importing torchvision takes longer than building the network
 
-        offsets, modulation = torch.split(self.offset_mask(x), [18, 9], dim=1)
+        offsets, modulation = torch.split(self.offset_mask(input), [18, 9], dim=1)
         return deform_conv2d(
-            x, offsets, self.weight, self.bias, self.stride, self.padding, mask=modulation.sigmoid()
-        )  # fmt: skip
+            input, offsets, self.weight, self.bias, self.step, padding=(1, 1), mask=modulation.sigmoid()
+        )

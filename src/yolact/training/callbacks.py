@@ -146,28 +146,32 @@ class SaveLast(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         self.save(trainer, pl_module)
+        if self.stopping and trainer.global_step < trainer.max_steps:
+            raise Interrupted
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: lightning.Trainer, pl_module: TrainingModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self.stopping:
             self.save(trainer, pl_module)
-            raise Interrupted
+            if not trainer.is_last_batch:  # after the last one of an epoch, its validation is still to come
+                raise Interrupted
 
     @contextmanager
     def heeding_interrupts(self) -> Iterator[None]:
-        """Within, Ctrl-C asks to save and stop. Around the whole fit: Lightning itself moves handlers about in it."""
+        """Within, Ctrl-C and `kill` ask to save and stop. Around the whole fit: Lightning moves handlers about in it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = signal.signal(signal.SIGINT, self._interrupt)
+        previous = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
-        print("\nsaving after this step; press Ctrl-C again to stop at once", flush=True)
+        print("\nsaving after this step; once more stops at once, without", flush=True)

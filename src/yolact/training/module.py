@@ -120,22 +120,23 @@ class CocoData(lightning.LightningDataModule):
     """Batches of a data set for training, and of another for validation."""
 
     def __init__(
-        self, train: CocoDataset, val: CocoDataset | None, network: Yolact, config: TrainConfig, skip: int = 0
+        self, train: CocoDataset, val: CocoDataset | None, network: Yolact, config: TrainConfig, done: int = 0
     ) -> None:
         """
         Args:
-            skip: batches of the first epoch that an earlier, interrupted run has already trained on.
+            done: batches that an earlier, interrupted run has already trained on.
         """
         super().__init__()
-        self.train, self.val, self.model_config, self.config, self.skip = train, val, network.config, config, skip
+        self.train, self.val, self.model_config, self.config, self.done = train, val, network.config, config, done
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
         config = self.config
         samples = TrainingSamples(self.train, self.model_config, config.seed, config.augment, config.zoom_out)
-        skip = self.skip * config.batch_size
+        replicas = self.trainer.world_size
+        epoch, skip = divmod(self.done, max(len(samples) // (config.batch_size * replicas), 1))
         sampler = EpochSampler(
-            len(samples), config.seed, self.trainer.global_rank, self.trainer.world_size, skip_once=skip
+            len(samples), config.seed, self.trainer.global_rank, replicas, epoch, skip * config.batch_size
         )
         return training_loader(samples, sampler, config.batch_size, config.workers)
 

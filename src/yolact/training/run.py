@@ -35,6 +35,7 @@ ADVICE = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler skips what was seen
     "GPU available but not used",
     "The number of training batches",
+    ".*LeafSpec",  # Lightning's use of a function of torch
 )
 """How Lightning's warnings begin that are not for users."""
 
@@ -121,8 +122,7 @@ def _fit(
     wanted = (validation, averaged, saver, Progress())
     callbacks: list[Callback] = [callback for callback in wanted if callback is not None]
     trainer = _trainer(config, out, callbacks, len(train), validates=val is not None)
-    skip = _batches_done(state, max(len(train) // (config.batch_size * trainer.world_size), 1)) if state else 0
-    batches = CocoData(train, val, module.network, config, skip)
+    batches = CocoData(train, val, module.network, config, done=_steps_done(state) if state else 0)
     try:
         with _quiet(), saver.heeding_interrupts():
             # The state holds optimizers and loops, which weights_only refuses; it is a file of this very run.
@@ -170,11 +170,11 @@ def _trainer(
         )
 
 
-def _batches_done(state: Path, batches: int) -> int:
-    """How many batches of its last epoch a saved run had trained on; 0 if the epoch was complete."""
-    content: dict[str, Any] = torch.load(state, map_location="cpu", weights_only=False)
-    done = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
-    return done if done < batches else 0
+def _steps_done(state: Path) -> int:
+    try:
+        return int(torch.load(state, map_location="cpu", weights_only=False)["global_step"])
+    except Exception as error:  # a damaged file: torch, zipfile and pickle raise what they like
+        raise ValueError(f"{state} cannot be read: {' '.join(str(error).split())[:120]}") from error
 
 
 @contextmanager

@@ -223,13 +223,21 @@ def main() -> int:
     arguments = parser.parse_args()
     names = arguments.configurations or sorted(p.name.removesuffix(".npz") for p in arguments.references.glob("*.npz"))
     results = {name: compare(arguments.references, name, arguments.photographs, arguments.seed) for name in names}
-    print("| configuration | compared | worst | allowed |\n|---|---|---|---|")
-    for name, figures in results.items():
-        for figure in figures:
-            sign = "at least" if figure.at_least else "at most"
-            mark = "" if figure.holds else " **exceeded**"
-            print(f"| {name} | {figure.name} | {figure.worst:.3g}{mark} | {sign} {figure.tolerance:g} |")
+    print(table(results))
     return 0 if all(figure.holds for figures in results.values() for figure in figures) else 1
+
+
+def table(results: dict[str, list[Figure]]) -> str:
+    """Markdown: a row a comparison, a column a configuration, figures beyond their tolerance in bold."""
+    rows = {figure.name: figure for figures in results.values() for figure in figures}
+    lines = [f"| worst deviation | allowed | {' | '.join(name.removeprefix('yolact_') for name in results)} |"]
+    lines.append("|---" * (len(results) + 2) + "|")
+    for name, like in rows.items():
+        found = [next((figure for figure in figures if figure.name == name), None) for figures in results.values()]
+        cells = ["" if f is None else f"{f.worst:.3g}" if f.holds else f"**{f.worst:.3g}**" for f in found]
+        allowed = f"{'at least ' if like.at_least else ''}{like.tolerance:g}"
+        lines.append(f"| {name} | {allowed} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

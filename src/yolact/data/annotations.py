@@ -74,12 +74,12 @@ def category_names(content: dict[str, Any], file: Path) -> dict[int, str]:
     """The name of each category id, in the file's order.
 
     Raises:
-        ValueError: a category without id or name.
+        ValueError: a category without a number as id, or without a name.
     """
     names = {}
     for category in content["categories"]:
-        if not isinstance(category, dict) or not {"id", "name"} <= set(category):
-            raise ValueError(f"{file} has the category {category!r}; each needs an id and a name")
+        if not isinstance(category, dict) or not isinstance(category.get("id"), int) or "name" not in category:
+            raise ValueError(f"{file} has the category {category!r}; each needs a whole number as id, and a name")
         names[category["id"]] = str(category["name"])
     return names
 
@@ -107,7 +107,7 @@ def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]
         if objects and all(o.is_crowd for o in objects):
             problems.add("only crowds, kept as an image without objects of their own", path.name)
         records.append(ImageRecord(image_id, path, size, tuple(objects)))
-    listed = {image.get("id") for image in content["images"] if isinstance(image, dict)}
+    listed = {image["id"] for image in content["images"] if _is_named(image)}
     for image_id in annotations.keys() - listed:
         problems.add("annotation of an image that is not listed, dropped", f"id {image_id}")
     return records, problems
@@ -118,11 +118,11 @@ def _by_image(content: dict[str, Any], problems: Problems) -> dict[Any, list[dic
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     by_id: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in content["annotations"]:
-        if not isinstance(annotation, dict) or "image_id" not in annotation:
-            problems.add("annotation without image_id, dropped", "unknown image")
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("image_id"), int):
+            problems.add("annotation without a whole number as image_id, dropped", "unknown image")
             continue
-        image = f"image id {annotation['image_id']}"
-        twins = by_id[annotation.get("id")] if annotation.get("id") is not None else []
+        image, number = f"image id {annotation['image_id']}", annotation.get("id")
+        twins = by_id[number] if isinstance(number, int | str) else []
         if annotation in twins:
             problems.add("annotation repeated, dropped", image)
             continue
@@ -137,8 +137,8 @@ def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iter
     """Id, path and (height, width) of the images that can be opened."""
     seen = set()
     for image in content["images"]:
-        if not isinstance(image, dict) or not {"id", "file_name"} <= set(image):
-            problems.add("image without id or file_name, dropped", str(image)[:40])
+        if not _is_named(image):
+            problems.add("image without a whole number as id or without file_name, dropped", str(image)[:40])
             continue
         path = source.images / image["file_name"]
         if image["id"] in seen:
@@ -149,10 +149,16 @@ def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iter
             size = annotated_size(path, image.get("height"), image.get("width"))
         except FileNotFoundError:
             problems.add("missing image file, dropped", path.name)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
             problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", path.name)
         else:
             yield image["id"], path, size
+
+
+def _is_named(image: Any) -> bool:
+    if not isinstance(image, dict) or not isinstance(image.get("id"), int):
+        return False
+    return isinstance(image.get("file_name"), str) and image["file_name"] != ""
 
 
 def annotated_size(path: Path, height: int | None, width: int | None) -> tuple[int, int]:

@@ -76,7 +76,8 @@ class CocoDataset(Dataset[Sample]):
             self.records += records
             self.problems += problems.lines()
         if not self.records:
-            raise ValueError(f"{sources[0].annotations} lists no image that is in {sources[0].images}")
+            reason = f"; {self.problems[0]}" if self.problems else ""
+            raise ValueError(f"{sources[0].annotations} lists no image that is in {sources[0].images}{reason}")
 
     def check_classes(self) -> None:
         """Raise a ValueError if a class is in none of the files."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from yolact.data.annotations import category_names, read_json
 from yolact.data.coco import decode_mask
+from yolact.data.objects import are_numbers, rle_area
 
 Kind = Literal["box", "mask"]
 
@@ -37,7 +38,10 @@ class GroundTruth:
         self.file = file
         self.notes: list[str] = []
         """What was left out, and why: a line each."""
-        images = {image["id"]: dict(image) for image in content["images"] if isinstance(image, dict) and "id" in image}
+        images: dict[int, dict[str, Any]] = {}
+        for image in content["images"]:  # of those that share an id, the first one counts
+            if isinstance(image, dict) and isinstance(image.get("id"), int):
+                images.setdefault(image["id"], dict(image))
         unknown = sorted(set(image_ids or ()) - set(images))
         if unknown:
             raise ValueError(f"image_ids has {unknown[0]}, but {file} lists no such image")
@@ -51,7 +55,7 @@ class GroundTruth:
             # An id of 0 would mean "not matched" to COCO's code.
             {"iscrowd": 0, **annotation, "id": number, "category_id": ids[annotation["category_id"]]}
             for number, annotation in enumerate(content["annotations"], start=1)
-            if annotation.get("image_id") in self.images and ids.get(annotation.get("category_id")) is not None
+            if _is_told(annotation) and annotation["image_id"] in self.images and ids.get(annotation["category_id"]) is not None
         ]
 
     def _shared_classes(
@@ -78,7 +82,7 @@ class GroundTruth:
     def size(self, image_id: int) -> tuple[int, int] | None:
         """(height, width) of an image, if the file says so."""
         height, width = self.images[image_id].get("height"), self.images[image_id].get("width")
-        return (height, width) if height and width else None
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
     def annotations(self, kind: Kind) -> list[dict[str, Any]]:
         """The objects that can be compared by box, or by mask; all with an area."""
@@ -86,11 +90,11 @@ class GroundTruth:
         for annotation in self._annotations:
             size, box = self.size(annotation["image_id"]), annotation.get("bbox")
             outline = _outline(annotation.get("segmentation"), size)
-            box = box if isinstance(box, list) and len(box) == 4 else None
+            box = box if are_numbers(box) and len(box) == 4 else None
             if not (outline if kind == "mask" else box):
                 continue
             annotation = annotation | {"segmentation": outline}
-            if annotation.get("area") is None:
+            if not are_numbers([annotation.get("area")]):
                 masked = decode_mask(outline, size).sum() if outline and size else None
                 annotation["area"] = float(masked if masked is not None else box[2] * box[3] if box else 0)
             usable.append(annotation)
@@ -113,13 +117,18 @@ class GroundTruth:
         return dict(zip(self.category_ids, counts.values(), strict=True))
 
 
+def _is_told(annotation: Any) -> bool:
+    """Whether an annotation says of which image and of which class it is."""
+    return isinstance(annotation, dict) and all(isinstance(annotation.get(k), int) for k in ("image_id", "category_id"))
+
+
 def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float]] | dict[str, Any] | None:
     """What COCO's code can read of a segmentation: an RLE of the image's size, or polygons of three corners or more."""
     if isinstance(segmentation, dict):
-        return segmentation if segmentation.get("counts") and tuple(segmentation.get("size", ())) == size else None
+        return segmentation if segmentation.get("counts") and rle_area(segmentation, size) is not None else None
     if not isinstance(segmentation, list) or size is None:
         return None
-    return [polygon for polygon in segmentation if isinstance(polygon, list) and len(polygon) >= 6]
+    return [polygon for polygon in segmentation if are_numbers(polygon) and len(polygon) >= 6]
 
 
 def some(names: Collection[str], shown: int = 5) -> str:

@@ -52,7 +52,7 @@ def _check_box(box: Any, size: tuple[int, int]) -> tuple[str | None, bool]:
     """What is wrong with a box, and whether its object can be used all the same: boxes are measured from masks."""
     if box is None:
         return "no box, taken from the mask", True
-    if not _are_numbers(box) or len(box) != 4:
+    if not are_numbers(box) or len(box) != 4:
         return "box is not four finite numbers, taken from the mask", True
     x, y, w, h = box
     if w <= 0 or h <= 0:
@@ -72,9 +72,9 @@ def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segme
         return None, "no segmentation, dropped"
     if not isinstance(segmentation, list):
         return None, "segmentation is neither polygons nor RLE, dropped"
-    if _are_numbers(segmentation):
+    if are_numbers(segmentation):
         segmentation = [segmentation]  # one polygon, without the list around it
-    polygons = [p for p in segmentation if _are_numbers(p) and len(p) >= 6 and len(p) % 2 == 0]
+    polygons = [p for p in segmentation if are_numbers(p) and len(p) >= 6 and len(p) % 2 == 0]
     if not polygons:
         return None, "empty polygon, dropped"
     polygons = [p for p in polygons if _polygon_area(p) > 0]
@@ -82,23 +82,32 @@ def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segme
 
 
 def _check_rle(rle: dict[str, Any], size: tuple[int, int]) -> tuple[Segmentation | None, str | None]:
-    counts = rle.get("counts")
-    if list(rle.get("size", [])) != list(size) or not isinstance(counts, list | str):
-        return None, "RLE does not fit the image, dropped"
-    if isinstance(counts, list):
-        if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != math.prod(size):
-            return None, "RLE does not fit the image, dropped"
-        return (rle, None) if sum(counts[1::2]) else (None, "RLE without area, dropped")
-    from faster_coco_eval.core import mask as coco_mask
-
-    try:
-        area = int(coco_mask.area(rle))
-    except (RuntimeError, ValueError):
+    area = rle_area(rle, size)
+    if area is None:
         return None, "RLE does not fit the image, dropped"
     return (rle, None) if area else (None, "RLE without area, dropped")
 
 
-def _are_numbers(values: Any) -> bool:
+def rle_area(rle: dict[str, Any], size: tuple[int, int] | None) -> int | None:
+    """How many pixels an RLE covers; None if it is no RLE of an image of this size."""
+    counts, own_size = rle.get("counts"), rle.get("size")
+    if size is None or not isinstance(own_size, list | tuple) or tuple(own_size) != size:
+        return None
+    if isinstance(counts, list):
+        is_valid = all(isinstance(n, int) and n >= 0 for n in counts) and sum(counts) == math.prod(size)
+        return sum(counts[1::2]) if is_valid else None
+    if not isinstance(counts, str):
+        return None
+    from faster_coco_eval.core import mask as coco_mask
+
+    try:
+        return int(coco_mask.area(rle))
+    except (RuntimeError, ValueError):
+        return None
+
+
+def are_numbers(values: Any) -> bool:
+    """Whether this is a list of finite numbers."""
     return isinstance(values, list | tuple) and all(
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
     )

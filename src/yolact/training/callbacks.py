@@ -112,7 +112,7 @@ class Validation(Callback):
                 shown = kind == "mask" and name in ("AP", "AP50")
                 pl_module.log(f"val/{kind}_{name}", value, prog_bar=shown, rank_zero_only=True)
         mask_ap = figures["mask"]["AP"]
-        if trainer.is_global_zero and (self.best is None or mask_ap > self.best):
+        if trainer.is_global_zero and mask_ap >= (self.best or 0.0):  # -1: nothing to measure
             self.best = mask_ap
             about = {
                 "step": str(trainer.global_step),

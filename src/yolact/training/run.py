@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,14 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from tqdm import tqdm
 
 from yolact.config import ModelConfig
 from yolact.data.coco import CocoDataset, DataConfig
+from yolact.data.ground_truth import GroundTruth
+from yolact.device import choose_device
 from yolact.model import build_model
 from yolact.training.callbacks import AveragedWeights, Interrupted, Progress, SaveLast, Validation
 from yolact.training.config import TrainConfig
@@ -46,11 +52,12 @@ def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None)
     out = _new_folder(out)
     model = model.with_classes(datasets[0].classes, _category_ids(*datasets))
     lightning.seed_everything(config.seed, verbose=False)
+    choose_device(config.device)
     network = build_model(model)
-    print(initialize(network, config))
+    _say(initialize(network, config))
     out.mkdir(parents=True, exist_ok=True)
     record = {"data": str(data.resolve()), "model": model.to_dict(), "train": config.to_dict()}
-    (out / RECORD).write_text(json.dumps(record, indent=2))
+    rank_zero_only((out / RECORD).write_text)(json.dumps(record, indent=2))
     return _fit(TrainingModule(network, config), datasets, data, out, None)
 
 
@@ -78,12 +85,16 @@ def read_data(data: Path) -> tuple[CocoDataset, CocoDataset | None]:
     train = CocoDataset(config.train, config.classes)
     train.check_classes()
     val = CocoDataset((config.val,), train.classes) if config.val else None
+    if config.val and val:
+        truth = GroundTruth(config.val.annotations, train.classes)  # refuses what could not be measured after an epoch
+        if not any(truth.objects().values()):
+            val.problems.append(f"{config.val.annotations.name}: no object to find, so no AP and no best weights")
     for line in train.problems + (val.problems if val else []):
-        print(f"warning: {line}")
+        _say(f"warning: {line}")
     if train.num_objects == 0:
         raise ValueError(f"{data}: no usable object of {', '.join(train.classes[:5])} in the training images")
-    print(f"{len(train)} training images, {train.num_objects} objects, {len(train.classes)} classes", end="")
-    print(f"; {len(val)} validation images" if val else "; no validation images")
+    validation = f"{len(val)} validation images" if val else "no validation images"
+    _say(f"{len(train)} training images, {train.num_objects} objects, {len(train.classes)} classes; {validation}")
     return train, val
 
 
@@ -94,13 +105,22 @@ def _category_ids(train: CocoDataset, val: CocoDataset | None) -> tuple[int, ...
     return tuple(known[name] if name in known else next(free) for name in train.classes)
 
 
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line)
+
+
 def _new_folder(out: Path | None) -> Path:
+    """With several devices Lightning runs the same command once for each; the first process makes the folder."""
+    is_first = rank_zero_only.rank == 0
     if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if is_first and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ValueError(f"{out} exists already; name another folder, or resume the run that is in it")
         return out
-    names = (Path("runs") / ("train" if i == 1 else f"train-{i}") for i in count(1))
-    return next(path for path in names if not path.exists())
+    names = [Path("runs/train")]
+    while names[-1].exists():
+        names.append(Path(f"runs/train-{len(names) + 1}"))
+    return names[-1] if is_first else names[-2]
 
 
 def _fit(
@@ -129,8 +149,8 @@ def _fit(
             trainer.fit(module, batches, ckpt_path=state, weights_only=False)
             if validation is not None and validation.measured_at != trainer.global_step:
                 trainer.validate(module, batches, verbose=False)
-    except Interrupted:
-        print(f"stopped after {trainer.global_step} steps; go on with: yolact train --resume {out}")
+    except (Interrupted, SIGTERMException):
+        _say(f"stopped after {trainer.global_step} steps; go on with: yolact train --resume {out}")
         return out
     _summarize(module, validation, out, trainer.global_step)
     return out
@@ -139,7 +159,7 @@ def _fit(
 def _summarize(module: TrainingModule, validation: Validation | None, out: Path, steps: int) -> None:
     skipped = f", {module.skipped_steps} of them skipped for a loss that was not finite" * (module.skipped_steps > 0)
     best = f"; best mask AP {100 * validation.best:.1f}" if validation and validation.best is not None else ""
-    print(f"{steps} steps{skipped}{best}; weights: {out / ('best' if best else 'last')}.safetensors")
+    _say(f"{steps} steps{skipped}{best}; weights: {out / ('best' if best else 'last')}.safetensors")
 
 
 def _trainer(
@@ -177,6 +197,11 @@ def _steps_done(state: Path) -> int:
         raise ValueError(f"{state} cannot be read: {' '.join(str(error).split())[:120]}") from error
 
 
+def _print_warning(message: Warning | str, *_: Any) -> None:
+    """In one line, and above the progress bar."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's advice: it is about choices that were made here on purpose."""
@@ -188,6 +213,7 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(logging.ERROR)
             for advice in ADVICE:
                 warnings.filterwarnings("ignore", advice)
+            warnings.showwarning = _print_warning
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -112,11 +111,13 @@ def test_interrupted_save_keeps_the_old_file(network: Yolact, tmp_path: Path, mo
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"old")
 
-    def dies(tensors: Any, file: Path, metadata: Any) -> None:
-        Path(file).write_bytes(b"half of it")
+    write = Path.write_bytes
+
+    def dies(file: Path, data: bytes) -> int:
+        write(file, data[:10])
         raise OSError("disk full")
 
-    monkeypatch.setattr("safetensors.torch.save_file", dies)
+    monkeypatch.setattr(Path, "write_bytes", dies)
     with pytest.raises(OSError, match="disk full"):
         save(path, network)
     assert path.read_bytes() == b"old"
@@ -284,3 +285,9 @@ def test_cache_that_cannot_be_written(cache: Path, hub: Hub, caplog: pytest.LogC
     cache.write_text("a file where the folder should be")
     assert load("yolact-resnet50").config.num_classes == 80
     assert "cannot keep the converted weights" in caplog.text
+
+
+def test_weights_are_as_readable_as_any_file(network: Yolact, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert save(tmp_path / "small.safetensors", network).stat().st_mode == plain.stat().st_mode

@@ -1,6 +1,7 @@
 """The command line: what it writes, what it says, and how it exits."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from test_predictor import photograph, small_network
 from yolact import checkpoint
 from yolact.cli import main
 from yolact.images import read_image
+from yolact.results_folder import ResultsFolder
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +77,14 @@ def test_options_reach_the_predictor(photos: Path, weights: str, tmp_path: Path)
 def test_corrupt_files_are_skipped_and_reported(photos: Path, weights: str, tmp_path: Path, capsys):
     (photos / "broken.jpg").write_bytes((photos / "a.jpg").read_bytes()[:300])
     (photos / "nothing.png").touch()
+    (photos / "gone.jpg").symlink_to(photos / "missing.jpg")
     assert run("predict", photos, "--out", tmp_path / "out", "--weights", weights, "--top-k", "2") == 1
     printed = capsys.readouterr()
     assert "broken.jpg" in printed.err
     assert "nothing.png" in printed.err
+    assert "gone.jpg" in printed.err
     assert "7 photographs" in printed.out
-    assert "2 skipped" in printed.out
+    assert "3 skipped" in printed.out
     assert (tmp_path / "out" / "predictions.json").is_file()
 
 
@@ -142,6 +146,49 @@ def test_interrupting_is_quiet(monkeypatch: pytest.MonkeyPatch, photos: Path, tm
     monkeypatch.setattr("yolact.predictor.load", interrupt)
     assert run("predict", photos, "--out", tmp_path / "out") == 130
     assert capsys.readouterr().err == "yolact: interrupted\n"
+
+
+def test_finished_pictures_are_described_after_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, weights: str, tmp_path: Path, capsys
+):
+    add = ResultsFolder.add
+
+    def interrupt_the_third(self: ResultsFolder, path: Path, *rest) -> None:
+        if len(list(self.out.iterdir())) == 2:
+            raise KeyboardInterrupt
+        add(self, path, *rest)
+
+    monkeypatch.setattr(ResultsFolder, "add", interrupt_the_third)
+    assert run("predict", photos, "--out", tmp_path / "out", "--weights", weights) == 130
+    assert capsys.readouterr().err == "yolact: interrupted\n"
+    images = json.loads((tmp_path / "out" / "images.json").read_text())["images"]
+    assert len(images) == 2
+    assert all((tmp_path / "out" / image["picture"]).is_file() for image in images)
+
+
+def test_a_log_has_no_progress_bar(photos: Path, weights: str, tmp_path: Path, capsys):
+    assert run("predict", photos, "--out", tmp_path / "out", "--weights", weights, "--top-k", "1") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_nobody_reads_what_is_printed():
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [sys.executable, "-m", "yolact", "predict", "--help"], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("message", ["CUDA out of memory. Tried to", "DefaultCPUAllocator: can't allocate memory: you"])
+def test_too_little_memory_gives_one_line(monkeypatch: pytest.MonkeyPatch, photos: Path, capsys, message: str):
+    def fail(*_):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("yolact.predictor.load", fail)
+    assert run("predict", photos) == 2
+    assert capsys.readouterr().err.startswith("yolact: out of memory; try")
 
 
 def test_help_is_quick_and_needs_no_torch():

@@ -75,6 +75,7 @@ def test_one_half_is_outside():
         (1, [1]),
         (-1, [2]),
         (np.int64(2), [2]),
+        (np.array(2), [2]),
         (slice(None, 2), [0, 1]),
         (slice(None, None, -1), [2, 1, 0]),
         ([2, 0], [2, 0]),
@@ -169,6 +170,17 @@ def test_plot_finds_its_photograph(three: Instances, tmp_path: Path):
         three.plot()
     with pytest.raises(ValueError, match=r"\(90, 60\)"):
         three.plot(np.zeros((90, 60, 3), dtype=np.uint8))
+
+
+def test_plot_draws_on_pictures_of_any_kind(three: Instances, tmp_path: Path):
+    pixels = np.full((*SIZE, 3), 200, dtype=np.uint8)
+    drawn = np.asarray(three.plot(pixels))
+    Image.fromarray(pixels).save(tmp_path / "gray.png")
+    rgba = np.dstack([pixels, np.full(SIZE, 255, dtype=np.uint8)])
+    for image in (Image.fromarray(pixels), pixels[..., 0], rgba, tmp_path / "gray.png", str(tmp_path / "gray.png")):
+        assert (np.asarray(three.plot(image)) == drawn).all()
+    with pytest.raises(ValueError, match="float64"):
+        three.plot(pixels / 255)
 
 
 def test_cutouts_show_the_photograph_inside_the_mask(three: Instances):

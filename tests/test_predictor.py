@@ -16,7 +16,7 @@ from yolact.detect.postprocess import detect
 from yolact.device import choose_device
 from yolact.model import build_model
 from yolact.pixels import to_network_input
-from yolact.predictor import Predictor
+from yolact.predictor import Predictor, _check_size
 from yolact.presets import yolact_mobilenetv4
 
 
@@ -168,6 +168,20 @@ def test_another_image_size(model: Predictor):
     assert (result.boxes <= [90, 120, 90, 120]).all()
     with pytest.raises(ValueError, match="image_size"):
         model.predict(photograph(), image_size=(8, 8))
+    with pytest.raises(ValueError, match=r"image_size is \(100000, 64\)"):
+        model.predict(photograph(), image_size=(100_000, 64))
+
+
+@pytest.mark.parametrize("size", [320, "320", (320.5, 480), (320,), (320, 480, 3), (64, 100_000)])
+def test_sizes_of_another_kind(size: Any):
+    _check_size((320, 480))
+    with pytest.raises(ValueError, match=r"image_size is .*\(height, width\)"):
+        _check_size(size)
+
+
+def test_a_dictionary_is_no_list_of_photographs(model: Predictor):
+    with pytest.raises(ValueError, match="cannot predict on a dict"):
+        model.predict({"a.jpg": 1})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +222,7 @@ def test_load(tmp_path: Path):
     assert same(loaded.predict(photograph()), Predictor(network, "cpu").predict(photograph()))
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps:7"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps:7", "meta", "xpu:99"])
 def test_devices_that_are_not_here(name: str):
     if name.startswith("mps") and torch.backends.mps.is_available():
         pytest.skip("this machine has mps")

@@ -34,12 +34,33 @@ def test_ids_are_coco_numbers_where_the_names_are(tmp_path: Path):
     assert list(ids.values()) == [139, 285]
     assert list(ResultsFolder(tmp_path, paths("7.jpg", "x.jpg")).ids.values()) == [1, 2]
     assert list(ResultsFolder(tmp_path, paths("a/7.jpg", "b/07.jpg")).ids.values()) == [1, 2]
+    assert list(ResultsFolder(tmp_path, paths(f"{2**53}.jpg")).ids.values()) == [1]
 
 
 def test_photographs_are_not_replaced_by_their_pictures(tmp_path: Path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="choose another folder"):
         ResultsFolder(tmp_path, [tmp_path / "a.png"])
+
+
+@pytest.mark.parametrize("name", ["a.webp", "cutouts/a-01-person.png"])
+def test_results_of_an_earlier_run_are_not_predicted_on(tmp_path: Path, name: str):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / name)
+    with pytest.raises(ValueError, match="choose another folder"):
+        ResultsFolder(tmp_path, [tmp_path / name])
+    ResultsFolder(tmp_path / "out", [tmp_path / name])  # inside the photographs' folder is fine
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot write into --out .*file \(File exists\); choose another"):
+        ResultsFolder(tmp_path / "file", [])
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    instances = make([soft_disc(8, 8, 5)], image=np.zeros((60, 90, 3), dtype=np.uint8))
+    with pytest.raises(OSError, match=r"cannot write .*a\.png \(Is a directory\)"):
+        ResultsFolder(tmp_path / "out", paths("a.png")).add(Path("a.png"), instances)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
 def test_everything_is_written(tmp_path: Path):

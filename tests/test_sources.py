@@ -39,6 +39,8 @@ def test_nothing_to_find(folder: Path):
         find_images(folder / "empty")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         find_images(folder / "missing.jpg")
+    with pytest.raises(FileNotFoundError, match="'' names no photograph"):
+        find_images("")
     with pytest.raises(FileNotFoundError, match="no photograph matches"):
         find_images(f"{folder}/*.bmp")
 
@@ -72,6 +74,17 @@ def test_gray_tensor():
 def test_other_tensors_are_refused(tensor, part):
     with pytest.raises(ValueError, match=part):
         tensor_to_rgb(tensor)
+
+
+def test_a_tensor_that_requires_grad():
+    assert (tensor_to_rgb(torch.ones(3, 4, 4, requires_grad=True)) == 255).all()  # torch would warn, a failure here
+
+
+def test_links_that_lead_nowhere_are_reported(folder: Path):
+    for link, target in (("gone.jpg", "missing.jpg"), ("loop.jpg", "loop.jpg")):
+        (folder / link).symlink_to(folder / target)
+        assert folder / link in find_images(folder)
+        assert isinstance(try_load(folder / link, "rgb"), Unreadable)
 
 
 def test_only_files_may_be_unreadable(folder: Path):

@@ -139,5 +139,11 @@ def test_labels_are_written_with_scores():
 
 
 def test_a_font_can_be_chosen(tmp_path):
-    with pytest.raises(OSError, match="resource"):
+    with pytest.raises(ValueError, match=r"no\.ttf"):
         draw_masks(np.zeros((60, 60, 3), dtype=np.uint8), [disc()], Style(font=tmp_path / "no.ttf"))
+
+
+@pytest.mark.parametrize("style", [{"opacity": 5}, {"opacity": -0.1}, {"scale": 0}, {"scale": float("nan")}])
+def test_styles_out_of_range(style):
+    with pytest.raises(ValueError, match=next(iter(style))):
+        Style(**style)

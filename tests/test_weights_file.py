@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from originals import checkpoint
-from yolact.checkpoint import load, save
+from yolact.checkpoint import convert_file, load, save
 from yolact.model import build_model
 from yolact.presets import yolact_mobilenetv4
 
@@ -174,3 +174,9 @@ def test_ultralytics_file(tmp_path: Path) -> None:
         ValueError, match=r"YOLO model of another project \(ultralytics\.nn\.tasks\.SegmentationModel\)"
     ):
         load(path)
+
+
+def test_a_safetensors_file_needs_no_conversion(tmp_path: Path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="needs no conversion"):
+        convert_file(tmp_path / "a.safetensors")

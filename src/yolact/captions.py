@@ -20,7 +20,10 @@ def load_font(path: Path | None, size: float) -> ImageFont.FreeTypeFont:
         font = ImageFont.load_default(size)
         assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
         return font
-    return ImageFont.truetype(str(path), size)
+    try:
+        return ImageFont.truetype(str(path), size)
+    except OSError as error:
+        raise ValueError(f"cannot read the font {path} ({error}); give a TrueType or OpenType file") from error
 
 
 def write_all(
@@ -50,6 +53,9 @@ def arrange(
     taken: list[Rectangle | None] = []
     for text, anchor in zip(texts, anchors, strict=True):
         width = int(np.ceil(font.getlength(text))) + 2 * _padding(font)
+        if width > size[0] or height > size[1]:
+            taken.append(None)
+            continue
         spots = (_into(size, x, y, width, height) for x, y in _places(anchor, width, height))
         free = (spot for spot in spots if not any(other and _overlap(spot, other) for other in taken))
         taken.append(next(free, None))

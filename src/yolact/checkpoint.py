@@ -45,8 +45,9 @@ def save(
 
     Raises:
         ValueError: another suffix, or a weight that `dtype` cannot hold.
+        OSError: the file cannot be written.
     """
-    from safetensors.torch import save_file
+    import safetensors.torch
 
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
@@ -56,7 +57,8 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        save_file(tensors, unfinished, metadata=header)
+        # Not `save_file`: that makes files which nobody but their owner can read.
+        unfinished.write_bytes(safetensors.torch.save(tensors, header))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -91,8 +93,9 @@ def load(
     _only_for_pth(text, preset, class_names)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         return _load_hub(text)
-    close = difflib.get_close_matches(text, [*PRESETS, SHIPPED], cutoff=0.4) or list(PRESETS)
-    raise ValueError(f"{text!r} is neither a file nor a preset; did you mean {' or '.join(close)}?")
+    close = difflib.get_close_matches(text, [*PRESETS, SHIPPED], cutoff=0.4)
+    remedy = f"did you mean {' or '.join(close)}?" if close else f"presets are {', '.join(PRESETS)}"
+    raise ValueError(f"{text!r} is neither a file nor a preset; {remedy}")
 
 
 def load_matching(network: Yolact, state: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The verbs of the command line, each a thin call. Heavy imports wait until a verb runs, so that `--help` is quick."""
 
+import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -80,11 +82,17 @@ class Predict:
         )
         results = ResultsFolder(self.out, photographs)
         start = time.perf_counter()
-        with tqdm(total=len(photographs), unit="image", disable=len(photographs) < 2, leave=False) as bar:
-            for instances in found:
-                assert isinstance(instances.image, Path)
-                results.add(instances.image, instances, self.pictures, self.cutouts)
-                bar.update()
+        watched = sys.stderr is not None and sys.stderr.isatty()  # in a log, a bar is noise
+        bar = tqdm(total=len(photographs), unit="image", disable=not watched or len(photographs) < 2, leave=False)
+        try:
+            with bar:
+                for instances in found:
+                    assert isinstance(instances.image, Path)
+                    results.add(instances.image, instances, self.pictures, self.cutouts)
+                    bar.update()
+        except KeyboardInterrupt:
+            results.finish(predictor.config)  # of the pictures that are finished
+            raise
         for error in skipped:
             print(f"skipped: {_one_line(error)}", file=sys.stderr)
         results.finish(predictor.config)
@@ -201,22 +209,39 @@ VERBS = {"predict": Predict, "train": Train, "evaluate": Evaluate, "convert": Co
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 done, 1 done but for files that were skipped, 2 refused, with one line that says why."""
+    """Run a verb and exit.
+
+    0: done. 1: done but for files that were skipped. 2: refused, with one line that says why. 130: interrupted.
+    141: nobody reads what is printed; results are complete.
+    """
+    try:
+        code = _run(arguments)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains on its way out
+        code = 141
+    except KeyboardInterrupt:
+        print("yolact: interrupted", file=sys.stderr)
+        code = 130
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        print(f"yolact: {_one_line(error)}", file=sys.stderr)
+        code = 2
+    except RuntimeError as error:  # torch has no type of its own for the CPU's memory
+        if not re.search(r"out of memory|(allocate|enough) memory", str(error)):
+            raise
+        print("yolact: out of memory; try a smaller --image-size or --batch-size", file=sys.stderr)
+        code = 2
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     verb = tyro.extras.subcommand_cli_from_dict(
         VERBS,
         prog="yolact",
         description="Real-time instance segmentation, exact to the published YOLACT.",
         args=None if arguments is None else list(arguments),
     )
-    try:
-        code = verb.run()
-    except KeyboardInterrupt:
-        print("yolact: interrupted", file=sys.stderr)
-        code = 130
-    except (ValueError, OSError, ImportError) as error:
-        print(f"yolact: {_one_line(error)}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
+    return verb.run()
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
+from PIL import Image
 
 from yolact import polygons, visualize
 from yolact.config import ModelConfig
 from yolact.detect.masks import Region, encode_rle, region_of, upsample_region
-from yolact.images import read_image
+from yolact.images import array_to_rgb, pil_to_rgb, read_image
 from yolact.structures import Detections
 
 if TYPE_CHECKING:
     import supervision
-    from PIL import Image
+
+Photograph = np.ndarray | Image.Image | Path | str
 
 ROWS = ("boxes", "scores", "mask_scores", "labels", "coefficients", "soft_masks")
 """The fields with one row an instance."""
@@ -97,11 +99,7 @@ class Instances:
         return len(self.scores)
 
     def __getitem__(self, index: int | np.integer | slice | Sequence[int] | Sequence[bool] | np.ndarray) -> "Instances":
-        if isinstance(index, int | np.integer):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"index {index} is out of range for {len(self)} instances")
-            index = [int(index)]
-        selected = index if isinstance(index, slice) else np.asarray(index)
+        selected = index if isinstance(index, slice) else np.atleast_1d(index)
         if isinstance(selected, np.ndarray) and selected.size == 0:
             selected = selected.astype(np.int64)
         return replace(self, **{row: getattr(self, row)[selected] for row in ROWS})
@@ -201,17 +199,18 @@ class Instances:
             records.append(record)
         return records
 
-    def plot(self, image: np.ndarray | None = None, **style: Any) -> "Image.Image":
+    def plot(self, image: Photograph | None = None, **style: Any) -> Image.Image:
         """The photograph with the instances drawn on it.
 
         Args:
-            image: (H, W, 3) uint8 RGB to draw on; None takes the photograph that was predicted on.
+            image: to draw on: a file, a Pillow image, or an array as `yolact.images.array_to_rgb` takes it, RGB; None
+                takes the photograph that was predicted on.
             style: fields of `yolact.visualize.Style`.
         """
         pixels, look = self._pixels(image), visualize.Style(**style)
         return visualize.draw(pixels, self.soft_masks, self.boxes, self.labels, self.scores, self.class_names, look)
 
-    def cutouts(self, image: np.ndarray | None = None) -> list["Image.Image"]:
+    def cutouts(self, image: Photograph | None = None) -> list[Image.Image]:
         """Each instance alone, on a transparent ground: RGBA pictures as large as the instance, with soft edges."""
         pixels = self._pixels(image)
         return [visualize.cut_out(pixels, mask) for mask in self.soft_masks]
@@ -220,11 +219,14 @@ class Instances:
         region = region_of(self.soft_masks[i], self.image_size)
         return upsample_region(self.soft_masks[i], region, self.image_size), region
 
-    def _pixels(self, image: np.ndarray | None) -> UInt8[np.ndarray, "H W 3"]:
+    def _pixels(self, image: Photograph | None) -> UInt8[np.ndarray, "H W 3"]:
         source = self.image if image is None else image
         if source is None:
             raise ValueError("these instances do not know their photograph; pass it as image=")
-        pixels = read_image(source) if isinstance(source, Path) else source
+        if isinstance(source, str | Path):
+            pixels = read_image(source)
+        else:
+            pixels = array_to_rgb(source) if isinstance(source, np.ndarray) else pil_to_rgb(source)
         if pixels.shape[:2] != self.image_size:
             raise ValueError(
                 f"the image is {pixels.shape[:2]} (height, width), the instances are of one of {self.image_size}"

@@ -1,9 +1,10 @@
 """Photographs of any kind in, `Instances` out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
@@ -20,6 +21,7 @@ from yolact.instances import Instances
 from yolact.model import Yolact
 from yolact.pixels import to_network_input
 from yolact.sources import Loaded, Picture, Source, Unreadable, find_images, is_single
+from yolact.weights_file import LARGEST_SIDE
 
 OnError = Callable[[Path, Exception], None]
 
@@ -133,7 +135,7 @@ class Predictor:
             return self._predict_batch([sources.load(source, channel_order)], request)[0]
         if isinstance(source, str | Path):
             source = find_images(source)
-        elif not isinstance(source, Iterable):
+        elif not isinstance(source, Iterable) or isinstance(source, bytes | Mapping):
             raise ValueError(
                 f"cannot predict on a {type(source).__name__}; give a path, an image, an array or a tensor"
             )
@@ -155,6 +157,7 @@ class Predictor:
             raise ValueError(f"score_threshold is {score_threshold}; it must lie between 0 and 1")
         if channel_order not in ("rgb", "bgr"):
             raise ValueError(f"channel_order is {channel_order!r}; choose rgb or bgr")
+        _check_size(image_size)
         config = DetectConfig(nms=nms, top_k=top_k)
         if classes is not None:  # others must not take their places among the best
             config = replace(config, top_k=max(top_k, config.candidates))
@@ -237,6 +240,14 @@ def load(
     """
     device = choose_device(device)
     return Predictor(checkpoint.load(source, preset=preset, class_names=class_names), device)
+
+
+def _check_size(image_size: Any) -> None:
+    if image_size is None:
+        return
+    whole = isinstance(image_size, Sequence) and all(isinstance(side, Integral) for side in image_size)
+    if not whole or len(image_size) != 2 or max(image_size) > LARGEST_SIDE:
+        raise ValueError(f"image_size is {image_size!r}; it is (height, width), each at most {LARGEST_SIDE} pixels")
 
 
 def _to_tensor(pixels: UInt8[np.ndarray, "H W 3"], device: torch.device) -> UInt8[Tensor, "3 H W"]:

@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from yolact.config import ModelConfig
+from yolact.images import read_image
 from yolact.instances import Instances
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -32,18 +33,22 @@ class ResultsFolder:
             are the ids; or else they count from 1.
 
     Raises:
-        ValueError: `out` is a folder of the photographs, and pictures would replace them.
+        ValueError: `out` holds photographs: pictures would replace them, or they are the pictures of an earlier run.
+        OSError: `out` cannot be written into.
     """
 
     def __init__(self, out: Path, photographs: Sequence[Path]) -> None:
         self.out = out
         self.names = dict(zip(photographs, _picture_names(photographs), strict=True))
         self.ids = dict(zip(photographs, _image_ids(photographs), strict=True))
-        sources = {path.resolve() for path in photographs}
-        for name in self.names.values():
-            if (out / name).resolve() in sources:
-                raise ValueError(f"--out {out} would replace the photograph {name}; choose another folder")
-        out.mkdir(parents=True, exist_ok=True)
+        own = {out.resolve(), (out / "cutouts").resolve()}
+        inside = next((path for path in photographs if path.absolute().parent.resolve() in own), None)
+        if inside is not None:
+            raise ValueError(f"--out {out} holds {inside}, which is to be predicted on; choose another folder")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"cannot write into --out {out} ({error.strerror}); choose another folder") from error
         self.replaced = 0
         """How many files of an earlier run were written anew."""
 
@@ -65,10 +70,11 @@ class ResultsFolder:
             self._write(self.out / name, _saver(instances.plot()))
         if cutouts:
             (self.out / "cutouts").mkdir(exist_ok=True)
-            for number, (cutout, label) in enumerate(zip(instances.cutouts(), instances.names, strict=True), start=1):
-                safe = re.sub(r"[^\w-]+", "-", label)
+            pixels = read_image(instances.image) if isinstance(instances.image, Path) else instances.image
+            for number, instance in enumerate(instances, start=1):  # one at a time: a hundred may be a gigabyte
+                safe = re.sub(r"[^\w-]+", "-", instance.names[0])
                 file = f"{name.stem}-{number:02d}-{safe}.png"
-                self._write(self.out / "cutouts" / file, _saver(cutout))
+                self._write(self.out / "cutouts" / file, _saver(instance.cutouts(pixels)[0]))
 
     def finish(self, config: ModelConfig) -> None:
         """Write `predictions.json` and `images.json`."""
@@ -86,6 +92,8 @@ class ResultsFolder:
         try:
             write(unfinished)
             unfinished.replace(path)
+        except OSError as error:
+            raise OSError(f"cannot write {path} ({error.strerror or error}); choose another --out") from error
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -112,4 +120,5 @@ def _picture_names(photographs: Sequence[Path]) -> list[str]:
 
 def _image_ids(photographs: Sequence[Path]) -> list[int]:
     numbers = [int(path.stem) for path in photographs if path.stem.isascii() and path.stem.isdigit()]
-    return numbers if len(set(numbers)) == len(photographs) else list(range(1, len(photographs) + 1))
+    exact = max(numbers, default=0) < 2**53  # other readers of JSON know no larger numbers
+    return numbers if exact and len(set(numbers)) == len(photographs) else list(range(1, len(photographs) + 1))

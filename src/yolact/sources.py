@@ -69,6 +69,7 @@ def tensor_to_rgb(image: Tensor) -> UInt8[np.ndarray, "H W 3"]:
     """
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise ValueError(f"an image tensor has shape {tuple(image.shape)}; it needs (3, H, W), or a list of such")
+    image = image.detach()
     if image.is_floating_point():
         low, high = (float(value) for value in image.aminmax()) if image.numel() else (0.0, 0.0)
         if not (low >= -1e-3 and high <= 1 + 1e-3):
@@ -78,7 +79,7 @@ def tensor_to_rgb(image: Tensor) -> UInt8[np.ndarray, "H W 3"]:
         image = (image * 255).round().clamp(0, 255).to(torch.uint8)
     if image.dtype != torch.uint8:
         raise ValueError(f"an image tensor is {image.dtype}; it needs uint8 in 0..255 or float in 0..1")
-    return array_to_rgb(image.detach().cpu().permute(1, 2, 0).numpy())
+    return array_to_rgb(image.cpu().permute(1, 2, 0).numpy())
 
 
 def expand(sources: Iterable[Source]) -> Iterator[Source]:
@@ -94,18 +95,21 @@ def find_images(source: str | Path) -> list[Path]:
     """The photographs that a file, a folder or a glob such as `photos/**/*.jpg` names, sorted.
 
     Of a folder and a glob, only files that end in one of `SUFFIXES` count; hidden files do not, nor do subfolders.
+    Links that lead nowhere do, so that whoever reads them reports them.
 
     Raises:
         FileNotFoundError: there is no such file, or nothing matches.
         ValueError: a folder without photographs.
     """
+    if not str(source):
+        raise FileNotFoundError("'' names no photograph; give an image, a folder or a glob")
     path = Path(source).expanduser()
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if _is_photograph(file))
         if not found:
             raise ValueError(f"no photographs in the folder {path}; for those in subfolders, give '{path}/**/*'")
         return found
-    if path.exists():
+    if path.exists() or path.is_symlink():
         return [path]
     if not is_pattern(source):
         raise FileNotFoundError(f"{path} does not exist; give an image, a folder or a glob")
@@ -123,7 +127,8 @@ def is_pattern(source: str | Path) -> bool:
 
 
 def _is_photograph(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    is_named_so = file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    return is_named_so and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
 def is_single(source: str | Path) -> bool:

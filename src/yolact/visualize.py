@@ -57,6 +57,12 @@ class Style:
     scale: float | int = 1.0
     """Multiplies the size of lines and letters, which otherwise follow the size of the photograph."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.opacity <= 1:
+            raise ValueError(f"opacity is {self.opacity}; it must lie between 0 and 1")
+        if not 0 < self.scale < float("inf"):
+            raise ValueError(f"scale is {self.scale}; it must be above 0")
+
 
 def draw(
     image: UInt8[np.ndarray, "H W 3"],

@@ -155,6 +155,8 @@ def _refuse_other_files(path: Path) -> None:
         raise ValueError(f"{path} is a web page, not a checkpoint: open the link in a browser and save the file itself")
     if head.startswith(b"version https://git-lfs"):
         raise ValueError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull")
+    if head[8:10] == b'{"' and path.suffix == ".safetensors":
+        raise ValueError(f"{path} is a safetensors file, and needs no conversion; load it as it is")
     if head[8:10] == b'{"':
         raise ValueError(f"{path} is a safetensors file; rename it to {path.with_suffix('.safetensors').name}")
     if not head.startswith((b"PK", b"\x80")):  # a zip, or a pickle as torch.save wrote it before 2020

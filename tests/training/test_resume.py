@@ -1,7 +1,8 @@
+import csv
 import os
+import shutil
 import signal
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,42 +23,84 @@ RECIPE = TrainConfig(
 )
 
 
-@pytest.fixture
-def data_yaml(tmp_path: Path) -> Path:
-    return write_dataset(tmp_path / "data", images=4, size=(48, 64))
-
-
 def same(a: Path, b: Path) -> bool:
     left, right = checkpoint.load(a).state_dict(), checkpoint.load(b).state_dict()
     return all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.fixture(scope="module")
+def data_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), images=4, size=(48, 64))
+
+
+@pytest.fixture(scope="module")
+def whole(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without interruption. Beside it, `killed`: its folder as it was after the first of its two epochs."""
+    folder = tmp_path_factory.mktemp("runs")
+    before = SaveLast.on_train_epoch_end
+
+    def copy(self: SaveLast, trainer: Any, *rest: Any) -> None:
+        before(self, trainer, *rest)
+        if trainer.global_step == 2:
+            shutil.copytree(self.out, folder / "killed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SaveLast, "on_train_epoch_end", copy)
+        return train(data_yaml, TINY, RECIPE, folder / "whole")
+
+
+def validated(run: Path) -> int:
+    """How often AP was measured."""
+    logs = (path.read_text().splitlines() for path in run.glob("csv/*/metrics.csv"))
+    return sum(bool(row.get("val/mask_AP")) for lines in logs for row in csv.DictReader(lines))
+
+
 class TestResume:
+    @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 3), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
     def test_an_interrupted_run_ends_like_an_uninterrupted_one(
-        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        data_yaml: Path,
+        whole: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        number: signal.Signals,
+        step: int,
     ) -> None:
-        whole = train(data_yaml, TINY, RECIPE, tmp_path / "whole")
         before = SaveLast.on_train_batch_end
 
         def interrupt(self: SaveLast, trainer: Any, *rest: Any) -> None:
-            if trainer.global_step == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+            if trainer.global_step == step:
+                os.kill(os.getpid(), number)
             before(self, trainer, *rest)
 
         assert threading.current_thread() is threading.main_thread()
-        handler = signal.getsignal(signal.SIGINT)
+        handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
         with monkeypatch.context() as patch:
             patch.setattr(SaveLast, "on_train_batch_end", interrupt)
             out = train(data_yaml, TINY, RECIPE, tmp_path / "parts")
-        assert signal.getsignal(signal.SIGINT) is handler
-        assert "stopped after 3 steps; go on with: yolact train --resume" in capsys.readouterr().out
-        assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] == 3
+        assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+        assert f"stopped after {step} steps; go on with: yolact train --resume" in capsys.readouterr().out
+        assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] == step
         resume(out)
         assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] == 4
         assert same(whole / "last.safetensors", out / "last.safetensors")
+        assert validated(out) == 2
 
-    def test_after_the_end_nothing_is_left_to_do(self, data_yaml: Path, tmp_path: Path) -> None:
-        out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
+    def test_a_killed_run_goes_on_after_its_last_whole_epoch(self, whole: Path) -> None:
+        killed = resume(whole.parent / "killed")
+        assert same(whole / "last.safetensors", killed / "last.safetensors")
+        assert same(whole / "best.safetensors", killed / "best.safetensors")
+        assert validated(killed) == 2
+
+    def test_a_damaged_state(self, whole: Path, tmp_path: Path) -> None:
+        shutil.copytree(whole, tmp_path / "run")
+        (tmp_path / "run/last.ckpt").write_bytes(b"half of it")
+        with pytest.raises(ValueError, match=r"last\.ckpt cannot be read: "):
+            resume(tmp_path / "run")
+
+    def test_after_the_end_nothing_is_left_to_do(self, whole: Path, tmp_path: Path) -> None:
+        out = shutil.copytree(whole, tmp_path / "run")
         before = (out / "last.safetensors").read_bytes()
         resume(out)
         assert (out / "last.safetensors").read_bytes() == before

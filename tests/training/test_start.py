@@ -71,10 +71,12 @@ def test_a_missing_file() -> None:
         initialize(build_model(TINY), TrainConfig(backbone_weights="nowhere.pth"))
 
 
-def test_a_file_that_is_no_state_dict(tmp_path: Path) -> None:
-    (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.pth cannot be read") as caught:
-        initialize(build_model(TINY), TrainConfig(backbone_weights=str(tmp_path / "text.pth")))
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_file_that_is_no_state_dict(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"text.{suffix}"
+    path.write_text("hello")
+    with pytest.raises(ValueError, match=rf"text\.{suffix} cannot be read") as caught:
+        initialize(build_model(TINY), TrainConfig(backbone_weights=str(path)))
     assert "\n" not in str(caught.value)
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from synthetic import write_dataset
 from yolact import checkpoint
 from yolact.config import ModelConfig
+from yolact.model import build_model
 from yolact.presets import yolact_mobilenetv4
-from yolact.training import TrainConfig, train
+from yolact.training import TrainConfig, run, train
 from yolact.training.module import TrainingModule
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
@@ -27,14 +29,23 @@ def data_yaml(tmp_path: Path) -> Path:
     return write_dataset(tmp_path / "data", images=4, size=(48, 64))
 
 
+def without_val(data_yaml: Path) -> None:
+    data_yaml.write_text("train: {images: train, annotations: instances_train.json}\n")
+
+
+def fresh_weights(path: Path) -> Path:
+    checkpoint.save(path, build_model(TINY.with_classes(("disk", "box"))))
+    return path
+
+
 def rows(run: Path) -> list[dict[str, str]]:
     return [
         row for path in sorted(run.glob("csv/*/metrics.csv")) for row in csv.DictReader(path.read_text().splitlines())
     ]
 
 
-def annotations(data_yaml: Path, change: Any) -> None:
-    path = data_yaml.parent / "instances_train.json"
+def annotations(data_yaml: Path, change: Any, split: str = "train") -> None:
+    path = data_yaml.parent / f"instances_{split}.json"
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
@@ -63,6 +74,7 @@ class TestRun:
         assert all(float(row[f"train/{part}"]) > 0 for row in losses for part in ("box", "class", "mask", "semantic"))
 
     def test_the_same_seed_gives_the_same_weights(self, data_yaml: Path, tmp_path: Path) -> None:
+        without_val(data_yaml)
         outs = [
             train(data_yaml, TINY, replace(RECIPE, steps=2, seed=s), tmp_path / f"{i}") for i, s in enumerate((1, 1, 2))
         ]
@@ -75,7 +87,7 @@ class TestRun:
         assert same(out / "best.safetensors", out / "last.safetensors")
 
     def test_without_validation_images(self, data_yaml: Path, tmp_path: Path) -> None:
-        data_yaml.write_text("train: {images: train, annotations: instances_train.json}\n")
+        without_val(data_yaml)
         out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
         assert (out / "last.safetensors").is_file()
         assert not (out / "best.safetensors").exists()
@@ -91,6 +103,7 @@ class TestRun:
         ids=str,
     )
     def test_other_recipes(self, data_yaml: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+        without_val(data_yaml)
         out = train(data_yaml, TINY, replace(RECIPE, steps=1, **change), tmp_path / "run")
         state = checkpoint.load(out / "last.safetensors").state_dict()
         assert all(value.isfinite().all() for value in state.values())
@@ -111,7 +124,8 @@ class TestRun:
 
 class TestLearning:
     def test_the_loss_falls(self, data_yaml: Path, tmp_path: Path) -> None:
-        recipe = replace(RECIPE, epochs=12, augment="none", optimizer="adamw", learning_rate=0.01, validate_every=99)
+        without_val(data_yaml)
+        recipe = replace(RECIPE, epochs=12, batch_size=4, augment="none", optimizer="adamw")
         out = train(data_yaml, TINY, recipe, tmp_path / "run")
         losses = [
             sum(float(row[f"train/{p}"]) for p in ("box", "class", "mask")) for row in rows(out) if row["train/box"]
@@ -169,6 +183,53 @@ class TestDifficultData:
             train(data_yaml, TINY, RECIPE, tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.filterwarnings("default:.*cannot be used")
+    def test_a_flawed_validation_file_is_survived(
+        self, data_yaml: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Also by the code that measures AP, which reads the file a second time."""
+
+        def spoil(content: dict[str, Any]) -> None:
+            objects = content["annotations"]
+            objects[0]["segmentation"] = [["1"] * 6]
+            objects[1]["segmentation"] = {"size": [48, 64], "counts": "~~~"}
+            objects[2]["bbox"] = ["a"] * 4
+            objects[3]["category_id"] = objects[4]["id"] = objects[5]["image_id"] = [1]
+            objects[6]["segmentation"] = {"size": None, "counts": [1]}
+            content["annotations"].append(None)
+            content["images"] += [None, {"id": "a", "file_name": "x"}, {"id": 7, "file_name": 3}]
+            content["images"].append({**content["images"][0], "height": 3})
+
+        annotations(data_yaml, spoil, "val")
+        path = data_yaml.parent / "train" / "train001.png"
+        path.write_bytes(path.read_bytes()[:500])
+        out = train(data_yaml, TINY, replace(RECIPE, epochs=1, batch_size=4), tmp_path / "run")
+        assert (out / "best.safetensors").is_file()
+        noise = [line for line in capfd.readouterr().err.splitlines() if line and "it/s" not in line]
+        assert any("train001.png cannot be used: image file is truncated" in line for line in noise)
+        assert not any("Warning" in line or "deprecated" in line for line in noise)
+
+    def test_validation_without_objects_has_no_best(
+        self, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        annotations(data_yaml, lambda content: content.update(annotations=[]), "val")
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
+        assert not (out / "best.safetensors").exists()
+        printed = capsys.readouterr().out
+        assert "instances_val.json: no object to find" in printed
+        assert "1 steps; weights: " in printed
+
+    def test_validation_of_other_classes_is_refused_before_the_first_step(
+        self, data_yaml: Path, tmp_path: Path
+    ) -> None:
+        def rename(content: dict[str, Any]) -> None:
+            content["categories"] = [{"id": i, "name": f"other{i}"} for i in (3, 7)]
+
+        annotations(data_yaml, rename, "val")
+        with pytest.raises(ValueError, match=r"instances_val\.json has the classes other3, other7"):
+            train(data_yaml, TINY, RECIPE, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
     def test_a_loss_that_is_not_finite_is_skipped_and_counted(
         self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -188,18 +249,19 @@ class TestDifficultData:
 
 
 class TestFrozenBatchnorm:
-    def weights(self, run: Path) -> dict[str, torch.Tensor]:
-        state = checkpoint.load(run / "last.safetensors").state_dict()
+    def weights(self, file: Path) -> dict[str, torch.Tensor]:
+        state = checkpoint.load(file).state_dict()
         return {name: value for name, value in state.items() if "bn1" in name and value.is_floating_point()}
 
     @pytest.mark.parametrize(("frozen", "moves"), [(True, False), (None, False), (False, True)])
     def test_only_what_is_asked_for_moves(
         self, data_yaml: Path, tmp_path: Path, frozen: bool | None, moves: bool
     ) -> None:
-        start = train(data_yaml, TINY, replace(RECIPE, steps=1, freeze_batchnorm=True), tmp_path / "start")
-        recipe = replace(RECIPE, steps=2, init=start / "last.safetensors", freeze_batchnorm=frozen)
+        without_val(data_yaml)
+        start = fresh_weights(tmp_path / "start.safetensors")
+        recipe = replace(RECIPE, steps=1, init=start, freeze_batchnorm=frozen)
         out = train(data_yaml, TINY, recipe, tmp_path / "run")
-        first, second = self.weights(start), self.weights(out)
+        first, second = self.weights(start), self.weights(out / "last.safetensors")
         assert first
         assert any(not torch.equal(first[name], second[name]) for name in first) == moves
 
@@ -210,14 +272,28 @@ def test_missing_extra(data_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None
         train(data_yaml, TINY)
 
 
-def test_fine_tuning_for_other_classes_names_what_is_new(
-    data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "first")
+def test_fine_tuning_for_other_classes_names_what_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = fresh_weights(tmp_path / "first.safetensors")
     other = write_dataset(tmp_path / "other", images=2, classes=("disk", "box", "star"))
-    capsys.readouterr()
-    train(other, TINY, replace(RECIPE, steps=1, init=first / "last.safetensors"), tmp_path / "second")
+    train(other, TINY, replace(RECIPE, steps=1, init=first), tmp_path / "second")
     assert "except for head.class_logits, semantic" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_missing_device_does_not_leave_a_folder(data_yaml: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="device cuda is not on this machine"):
+        train(data_yaml, TINY, replace(RECIPE, device="cuda"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_processes_of_further_devices_join_the_folder_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "train").mkdir(parents=True)
+    (tmp_path / "runs" / "train" / "run.json").write_text("{}")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert run._new_folder(Path("runs/train")) == run._new_folder(None) == Path("runs/train")
 
 
 def test_a_mistaken_model_does_not_leave_a_folder(data_yaml: Path, tmp_path: Path) -> None:

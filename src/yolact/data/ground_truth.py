@@ -55,7 +55,9 @@ class GroundTruth:
             # An id of 0 would mean "not matched" to COCO's code.
             {"iscrowd": 0, **annotation, "id": number, "category_id": ids[annotation["category_id"]]}
             for number, annotation in enumerate(content["annotations"], start=1)
-            if _is_told(annotation) and annotation["image_id"] in self.images and ids.get(annotation["category_id"]) is not None
+            if _is_told(annotation)
+            and annotation["image_id"] in self.images
+            and ids.get(annotation["category_id"]) is not None
         ]
 
     def _shared_classes(
@@ -90,7 +92,7 @@ class GroundTruth:
         for annotation in self._annotations:
             size, box = self.size(annotation["image_id"]), annotation.get("bbox")
             outline = _outline(annotation.get("segmentation"), size)
-            box = box if are_numbers(box) and len(box) == 4 else None
+            box = box if isinstance(box, list) and are_numbers(box) and len(box) == 4 else None
             if not (outline if kind == "mask" else box):
                 continue
             annotation = annotation | {"segmentation": outline}

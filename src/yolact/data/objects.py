@@ -89,21 +89,21 @@ def _check_rle(rle: dict[str, Any], size: tuple[int, int]) -> tuple[Segmentation
 
 
 def rle_area(rle: dict[str, Any], size: tuple[int, int] | None) -> int | None:
-    """How many pixels an RLE covers; None if it is no RLE of an image of this size."""
+    """How many pixels an RLE covers; None if its runs are not those of an image of this size."""
     counts, own_size = rle.get("counts"), rle.get("size")
     if size is None or not isinstance(own_size, list | tuple) or tuple(own_size) != size:
         return None
-    if isinstance(counts, list):
-        is_valid = all(isinstance(n, int) and n >= 0 for n in counts) and sum(counts) == math.prod(size)
-        return sum(counts[1::2]) if is_valid else None
-    if not isinstance(counts, str):
-        return None
-    from faster_coco_eval.core import mask as coco_mask
+    if isinstance(counts, str):
+        from faster_coco_eval.core import mask as coco_mask
 
-    try:
-        return int(coco_mask.area(rle))
-    except (RuntimeError, ValueError):
+        try:
+            # Its `area` would take any string, and then its `iou` may never return.
+            counts = coco_mask._mask.toUncompressedRLE([rle])[0]["counts"]
+        except (RuntimeError, ValueError):
+            return None
+    if not isinstance(counts, list) or not all(isinstance(n, int) and n >= 0 for n in counts):
         return None
+    return sum(counts[1::2]) if sum(counts) == math.prod(size) else None
 
 
 def are_numbers(values: Any) -> bool:

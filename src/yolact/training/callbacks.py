@@ -159,7 +159,7 @@ class SaveLast(Callback):
 
     @contextmanager
     def heeding_interrupts(self) -> Iterator[None]:
-        """Within, Ctrl-C and `kill` ask to save and stop. Around the whole fit: Lightning moves handlers about in it."""
+        """Within, Ctrl-C and `kill` ask to save and stop. Around the whole fit, as Lightning moves handlers in it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

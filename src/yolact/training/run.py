@@ -41,6 +41,7 @@ ADVICE = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler skips what was seen
     "GPU available but not used",
     "The number of training batches",
+    "It is recommended to use `self.log",  # losses are logged of the first device only
     ".*LeafSpec",  # Lightning's use of a function of torch
 )
 """How Lightning's warnings begin that are not for users."""
@@ -112,7 +113,7 @@ def _say(line: str) -> None:
 
 def _new_folder(out: Path | None) -> Path:
     """With several devices Lightning runs the same command once for each; the first process makes the folder."""
-    is_first = rank_zero_only.rank == 0
+    is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if out is not None:
         if is_first and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ValueError(f"{out} exists already; name another folder, or resume the run that is in it")

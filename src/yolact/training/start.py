@@ -99,11 +99,11 @@ def _flattened(name: str) -> str:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"backbone_weights {path} does not exist; name a file, or imagenet, auto or none")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"backbone_weights {path} cannot be read: {str(error).splitlines()[0]}") from error

@@ -111,6 +111,7 @@ def test_a_second_run_says_what_it_replaced(photos: Path, weights: str, tmp_path
         (("predict", "{photos}", "--weights", "{weights}", "--out", "{photos}"), "choose another folder"),
         (("predict", "{photos}", "--weights", "{weights}", "--out", "{photos}/a.jpg"), "a.jpg"),
         (("train",), "no data set"),
+        (("train", "--resume", "{tmp}", "--epochs", "5"), "give nothing else"),
         (("train", "{tmp}/data.yaml", "--preset", "yolact-resnet49"), "yolact-resnet50"),
         (("train", "{tmp}/data.yaml", "--epochs", "1"), "data.yaml does not exist"),
         (("evaluate", "{tmp}/data.yaml", "--weights", "{weights}"), "data.yaml does not exist"),

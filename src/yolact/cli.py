@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -140,6 +140,10 @@ class Train:
         from yolact.presets import PRESETS
 
         if self.resume is not None:
+            if self != Train(resume=self.resume):
+                raise ValueError(
+                    f"--resume {self.resume} goes on with that run's own data and recipe; give nothing else"
+                )
             training.resume(self.resume)
             return 0
         if self.data is None:
@@ -147,7 +151,8 @@ class Train:
         if self.preset not in PRESETS:
             raise ValueError(f"preset {self.preset!r} is unknown; choose one of {', '.join(PRESETS)}")
         wanted = {name: getattr(self, name) for name in ("image_size", "num_prototypes", "width")}
-        changes = {name: value for name, value in wanted.items() if value is not None}
+        changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        changes["parity"] = False  # what following the original costs in training, nobody has to pay
         training.train(self.data, replace(PRESETS[self.preset].build(), **changes), self.recipe, self.out)
         return 0
 

@@ -45,7 +45,8 @@ class Objective:
         positives = labels > 0
         count = positives.sum().clamp(min=1)
         objects = [match.objects[match.labels > 0] for match in matches]
-        boxes = [target.boxes[~target.is_crowd][rows] for target, rows in zip(targets, objects, strict=True)]
+        targets = [_without_crowds(target) for target in targets]  # whose part ends with the matching
+        boxes = [target.boxes[rows] for target, rows in zip(targets, objects, strict=True)]
         box = box_loss(raw.box_deltas[positives], torch.cat(boxes), anchors.expand(len(targets), -1, -1)[positives])
         losses = {"box": BOX_WEIGHT * box / count, "class": class_loss(raw.class_logits, labels) / count}
         mask, mask_iou = self._mask_losses(raw, targets, positives, objects, mask_rescoring)
@@ -76,14 +77,13 @@ class Objective:
                 chosen = torch.randperm(found, device=rows.device)[: self.masks_to_train]
                 coefficients, rows = coefficients[chosen], rows[chosen]
             masks = (coefficients @ raw.prototypes[image].flatten(1)).view(-1, *raw.prototypes.shape[-2:]).sigmoid()
-            truth = shrink_masks(target.masks[~target.is_crowd], masks)[rows]
-            boxes = target.boxes[~target.is_crowd][rows]
+            truth = shrink_masks(target.masks, masks)[rows]
+            boxes = target.boxes[rows]
             masks = masks * window(boxes, (masks.shape[-2], masks.shape[-1]))
             smallest = 0.0 if self.config.parity else 1.0
             mask = mask + mask_loss(masks, truth, boxes, smallest) * (found / len(rows))
             if mask_rescoring is not None:
-                labels = target.labels[~target.is_crowd][rows]
-                mask_iou = mask_iou + mask_iou_loss(masks, truth, labels, mask_rescoring)
+                mask_iou = mask_iou + mask_iou_loss(masks, truth, target.labels[rows], mask_rescoring)
         return mask, mask_iou
 
 
@@ -132,12 +132,15 @@ def mask_loss(
 
 
 def semantic_loss(semantic_logits: Float[Tensor, "B C Hs Ws"], targets: list[Target]) -> Float[Tensor, ""]:
-    """Binary cross-entropy of each class's map, summed over classes, averaged over pixels and images (section 3.4)."""
+    """Binary cross-entropy of each class's map, summed over classes, averaged over pixels and images (section 3.4).
+
+    Args:
+        targets: without crowds.
+    """
     truth = torch.zeros_like(semantic_logits, dtype=torch.float32)
     for image, target in enumerate(targets):
-        masks = shrink_masks(target.masks[~target.is_crowd], semantic_logits)
-        labels = target.labels[~target.is_crowd]
-        truth[image].scatter_reduce_(0, labels[:, None, None].expand_as(masks), masks, "amax")
+        masks = shrink_masks(target.masks, semantic_logits)
+        truth[image].scatter_reduce_(0, target.labels[:, None, None].expand_as(masks), masks, "amax")
     losses = functional.binary_cross_entropy_with_logits(semantic_logits.float(), truth, reduction="none")
     return losses.mean(dim=(2, 3)).sum() / len(targets)
 
@@ -170,3 +173,8 @@ def shrink_masks(masks: Bool[Tensor, "n H W"], like: Float[Tensor, "*m h w"]) ->
         return torch.zeros(0, *size, device=masks.device)
     resized = functional.interpolate(masks[None].float(), size, mode="bilinear", align_corners=False)[0]
     return (resized > 0.5).float()
+
+
+def _without_crowds(target: Target) -> Target:
+    keep = ~target.is_crowd
+    return Target(target.boxes[keep], target.labels[keep], target.masks[keep], target.is_crowd[keep])

@@ -172,7 +172,7 @@ PRESETS: dict[str, Preset] = {
         licence="MIT",
         mask_ap="28.7 on COCO test-dev, published",
     ),
-    "yolact-resnet101-400": Preset(build=yolact_resnet101_400, mask_ap="24.9 on COCO test-dev, published; no weights"),
+    "yolact-resnet101-400": Preset(build=yolact_resnet101_400),
     "yolact-resnet101-700": Preset(
         build=yolact_resnet101_700,
         hub_repository="dbolya/yolact-im700",

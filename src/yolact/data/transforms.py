@@ -24,7 +24,6 @@ AugmentKind = Literal["ssd", "light", "none"]
 SMALLEST_OBJECT = 1.0
 """Sides of a box, in pixels of the network input, below which an object is left out."""
 
-
 SMALLEST_CROPPED = 4
 """Sides of an image, in pixels, below which it is not cropped: three tenths of it would be nothing."""
 

@@ -22,7 +22,7 @@ from faster_coco_eval.core import mask as coco_mask
 
 from yolact.config import DetectConfig
 from yolact.convert import convert, expected_tensors, original_name
-from yolact.detect.postprocess import detect
+from yolact.detect.postprocess import detect, to_outputs
 from yolact.images import read_image
 from yolact.instances import Instances
 from yolact.losses.objective import Objective
@@ -109,8 +109,9 @@ def compare_photograph(
     ]
     anchors = raw.anchors_cxcywh[::anchor].numpy()
     figures.append(Figure("anchors, absolute", float(np.abs(anchors - recorded[f"{index}.priors"]).max()), 1e-6))
-    detections = detect(raw, DetectConfig(), network.mask_rescoring)
-    found = Instances.from_detections(detections, 0, tuple(reference["size"]), network.config)
+    size = tuple(reference["size"])
+    outputs = to_outputs(detect(raw, DetectConfig(), network.mask_rescoring), size, network.config.parity)
+    found = Instances.from_outputs({name: value.numpy() for name, value in outputs.items()}, 0, size, network.config)
     return figures + compare_detections(found, reference["detections"])
 
 

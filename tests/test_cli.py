@@ -141,7 +141,7 @@ def test_a_missing_extra_gives_one_line(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_interrupting_is_quiet(monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path, capsys):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("yolact.predictor.load", interrupt)
@@ -184,7 +184,7 @@ def test_nobody_reads_what_is_printed():
 
 @pytest.mark.parametrize("message", ["CUDA out of memory. Tried to", "DefaultCPUAllocator: can't allocate memory: you"])
 def test_too_little_memory_gives_one_line(monkeypatch: pytest.MonkeyPatch, photos: Path, capsys, message: str):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError(message)
 
     monkeypatch.setattr("yolact.predictor.load", fail)

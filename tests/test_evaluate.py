@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mask_parts import parts_of
 from yolact.config import ModelConfig
 from yolact.data.source import DataConfig, Source
 from yolact.evaluate import FIGURES, KINDS, CocoEvaluator, evaluate
@@ -78,8 +79,7 @@ def instances_of(
         scores=np.array([score for _, _, score, _ in rows], np.float32),
         mask_scores=np.array([score for _, _, _, score in rows], np.float32),
         labels=np.array([config.class_names.index(name) for name, _, _, _ in rows], np.int64),
-        coefficients=np.zeros((len(rows), 4), np.float32),
-        soft_masks=np.array([mask for _, mask, _, _ in rows], np.float32).reshape(-1, *size),
+        **parts_of(np.array([mask for _, mask, _, _ in rows], np.float32).reshape(-1, *size)),
         image_size=size,
         class_names=config.class_names,
         category_ids=config.coco_ids,

@@ -11,10 +11,9 @@ from PIL import Image
 
 from yolact import checkpoint
 from yolact.config import DetectConfig
-from yolact.detect.postprocess import detect
+from yolact.deployable import Deployable
 from yolact.instances import Instances
 from yolact.model import Yolact, build_model
-from yolact.pixels import to_network_input
 from yolact.presets import yolact_efficientnet_lite0
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "yolact_in_50_lines.py"
@@ -58,10 +57,10 @@ def photograph(height: int = 90, width: int = 140) -> torch.Tensor:
 
 def ours(network: Yolact, photo: torch.Tensor, score_threshold: float) -> Instances:
     with torch.inference_mode():
-        raw = network(to_network_input(photo, network.config)[None])
-        detections = detect(raw, DetectConfig())
+        outputs = Deployable(network, DetectConfig())(photo.permute(1, 2, 0)[None])
     size = (photo.shape[1], photo.shape[2])
-    return Instances.from_detections(detections, 0, size, network.config, score_threshold=score_threshold)
+    found = {name: output.numpy() for name, output in outputs.items()}
+    return Instances.from_outputs(found, 0, size, network.config, score_threshold=score_threshold)
 
 
 # Lite2 is deeper and wider; the second size is not divisible by 32, where TensorFlow's padding changes sides.

@@ -1,5 +1,6 @@
 """The result type: indexing, masks, and every format it turns into."""
 
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from faster_coco_eval.core import mask as coco_mask
 from PIL import Image
 from torch.nn import functional
 
+from mask_parts import parts_of
+from yolact import instances
 from yolact.instances import Instances
-from yolact.presets import yolact_mobilenetv4, yolact_resnet50
-from yolact.structures import Detections
+from yolact.presets import yolact_mobilenetv4
 
 SIZE = (60, 90)
 CELLS = 24
@@ -35,8 +37,7 @@ def make(soft_masks: list[np.ndarray], image_size=SIZE, image=None) -> Instances
         scores=scores,
         mask_scores=scores / 2,
         labels=np.arange(n, dtype=np.int64) % 2,
-        coefficients=np.arange(n * 4, dtype=np.float32).reshape(n, 4),
-        soft_masks=np.array(soft_masks, dtype=np.float32).reshape(n, CELLS, CELLS),
+        **parts_of(np.array(soft_masks, dtype=np.float32).reshape(n, CELLS, CELLS)),
         image_size=image_size,
         class_names=("cat", "dog"),
         category_ids=(17, 18),
@@ -88,7 +89,7 @@ def test_one_half_is_outside():
 def test_indexing_is_an_arrays(three: Instances, index, rows):
     part = three[index]
     assert len(part) == len(rows)
-    for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "soft_masks"):
+    for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "windows", "soft_masks"):
         assert (getattr(part, field) == getattr(three, field)[rows]).all()
     assert part.image_size == SIZE
 
@@ -193,53 +194,76 @@ def test_cutouts_show_the_photograph_inside_the_mask(three: Instances):
     assert alpha.sum() / 255 == pytest.approx(three.areas[1], rel=0.05)
 
 
-def detections_of(boxes: list[list[float]], valid: list[bool]) -> Detections:
-    n = len(boxes)
-    scores = torch.linspace(0.8, 0.2, n)[None] * torch.tensor(valid)[None]
-    return Detections(
-        boxes=torch.tensor(boxes)[None],
-        scores=scores,
-        labels=torch.zeros(1, n, dtype=torch.int64),
-        coefficients=torch.zeros(1, n, 4),
-        masks=torch.rand(1, n, CELLS, CELLS),
-        mask_scores=scores / 2,
-        valid=torch.tensor(valid)[None],
-    )
+def outputs_of(scores: list[list[float]], count: list[int]) -> dict[str, np.ndarray]:
+    """What a runtime yields for a batch: 4 prototypes, and windows that begin at the number of the row."""
+    random = np.random.default_rng(0)
+    batch, n = np.array(scores).shape
+    corner = np.arange(n, dtype=np.int32)[None, :, None].repeat(batch, axis=0)
+    return {
+        "boxes": random.random((batch, n, 4), np.float32),
+        "scores": np.array(scores, np.float32),
+        "mask_scores": np.array(scores, np.float32) / 2,
+        "labels": np.zeros((batch, n), np.int64),
+        "count": np.array(count, np.int64),
+        "coefficients": random.standard_normal((batch, n, 4), np.float32),
+        "windows": np.concatenate([corner, corner, corner + 4, corner + 5], axis=2),
+        "prototypes": random.standard_normal((batch, 4, CELLS, CELLS), np.float32),
+    }
 
 
-OUTSIDE = [[-0.5, -0.5, 0.5, 1.5], [1.1, 0.2, 1.3, 0.4], [0.1, 0.2, 0.3, 0.4]]
-
-
-def test_boxes_are_clipped_to_the_image():
+def test_a_photograph_is_taken_out_of_a_batch():
     config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
-    found = Instances.from_detections(detections_of(OUTSIDE, [True] * 3), 0, SIZE, config)
-    assert np.allclose(found.boxes, [[0, 0, 45, 60], [90, 12, 90, 24], [9, 12, 27, 24]], atol=1e-4)
-
-
-def test_parity_clips_on_one_side_only():
-    config = yolact_resnet50(class_names=("cat",), category_ids=())
-    found = Instances.from_detections(detections_of(OUTSIDE, [True] * 3), 0, SIZE, config)
-    assert np.allclose(found.boxes, [[0, 0, 45, 60], [99, 12, 90, 24], [9, 12, 27, 24]], atol=1e-4)
+    outputs = outputs_of([[0.9, 0.8, 0.7], [0.6, 0.5, 0.4]], count=[3, 2])
+    found = Instances.from_outputs(outputs, 1, SIZE, config, image=Path("photo.jpg"))
+    assert len(found) == 2
+    for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "windows"):
+        assert (getattr(found, field) == outputs[field][1, :2]).all()
+    assert (found.prototypes == outputs["prototypes"][1]).all()
+    assert (found.class_names, found.image, found.image_size) == (("cat",), Path("photo.jpg"), SIZE)
 
 
 def test_padding_is_dropped_and_the_threshold_is_strict():
     config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
-    detections = detections_of(OUTSIDE, [True, True, False])
-    assert len(Instances.from_detections(detections, 0, SIZE, config)) == 2
-    second = float(detections.scores[0, 1])
-    assert len(Instances.from_detections(detections, 0, SIZE, config, score_threshold=second)) == 1
-    assert len(Instances.from_detections(detections, 0, SIZE, config, score_threshold=0.99)) == 0
+    outputs = outputs_of([[0.8, 0.5, 0.0]], count=[2])
+    assert len(Instances.from_outputs(outputs, 0, SIZE, config)) == 2
+    assert len(Instances.from_outputs(outputs, 0, SIZE, config, score_threshold=0.5)) == 1
+    assert len(Instances.from_outputs(outputs, 0, SIZE, config, score_threshold=0.99)) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_result_does_not_keep_its_batch_alive(batch: int):
+    config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
+    outputs = outputs_of([[0.9, 0.8]] * batch, count=[2] * batch)
+    found = Instances.from_outputs(outputs, 0, SIZE, config)
+    assert np.shares_memory(found.prototypes, outputs["prototypes"]) == (batch == 1)
+    for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "windows"):
+        assert not np.shares_memory(getattr(found, field), outputs[field])
+
+
+def test_without_numba_masks_are_the_same(three: Instances, monkeypatch: pytest.MonkeyPatch, caplog):
+    compiled, codes, areas = three.masks, three.rles(), three.areas
+    instances._form.cache_clear()
+    monkeypatch.setitem(sys.modules, "yolact.detect.masks_cpu", None)
+    monkeypatch.delattr("yolact.detect.masks_cpu", raising=False)
+    with caplog.at_level("DEBUG", "yolact"):
+        assert (three.masks == compiled).all()
+        assert three.rles() == codes
+        assert (three.areas == areas).all()
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+    instances._form.cache_clear()
 
 
 def test_twelve_megapixels_stay_small():
     pixels = np.full((3000, 4000, 3), 90, dtype=np.uint8)
     rng = np.random.default_rng(0)
-    discs = [soft_disc(*rng.uniform(2, 22, 2), radius=rng.uniform(1, 3)) for _ in range(40)]
+    discs = [soft_disc(*rng.uniform(2, 22, 2), radius=rng.uniform(1, 3)) for _ in range(99)]
     many = make([soft_disc(12, 12, 11), *discs], image_size=(3000, 4000), image=pixels)
+    many[0].rles()  # compiled, perhaps
     tracemalloc.start()
     many.rles()
+    assert many.areas.min() > 0
     many.polygons()
     many.plot()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 250e6  # all masks would take 492 MB as they are, and eight times that in float64
+    assert peak < 300e6  # all masks would take 1.2 GB

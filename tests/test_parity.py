@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
+from mask_parts import parts_of
 from yolact.instances import Instances
 
 REFERENCES = Path(__file__).parent / "data" / "parity"
@@ -91,8 +92,7 @@ def found_and_expected() -> tuple[Instances, list[dict]]:
         scores=np.array([0.9, 0.6], np.float32),
         mask_scores=np.array([0.45, 0.5], np.float32),
         labels=np.array([3, 1]),
-        coefficients=np.zeros((2, 4), np.float32),
-        soft_masks=soft_masks,
+        **parts_of(soft_masks),
         image_size=(100, 100),
         class_names=("a", "b", "c", "d"),
         category_ids=(1, 2, 3, 4),

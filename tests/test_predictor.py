@@ -218,7 +218,8 @@ def test_load(tmp_path: Path):
     network = small_network()
     path = checkpoint.save(tmp_path / "small.safetensors", network)
     loaded = yolact.load(path, device="cpu")
-    assert repr(loaded) == "Predictor(yolact-mobilenetv4, 2 classes, on cpu)"
+    runs = f"PyTorch {torch.__version__}, eager, float32, on cpu"
+    assert repr(loaded) == f"Predictor(yolact-mobilenetv4, 2 classes, {runs})"
     assert same(loaded.predict(photograph()), Predictor(network, "cpu").predict(photograph()))
 
 

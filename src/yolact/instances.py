@@ -1,35 +1,41 @@
 """The one result type: what was found in a photograph, in pixels of that photograph."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from PIL import Image
 
 from yolact import polygons, visualize
 from yolact.config import ModelConfig
-from yolact.detect.masks import Region, encode_rle, region_of, upsample_region
+from yolact.detect import masks as numpy_masks
+from yolact.detect.masks import Region, assemble_windows, soft_region
 from yolact.images import array_to_rgb, pil_to_rgb, read_image
-from yolact.structures import Detections
 
 if TYPE_CHECKING:
     import supervision
 
 Photograph = np.ndarray | Image.Image | Path | str
 
-ROWS = ("boxes", "scores", "mask_scores", "labels", "coefficients", "soft_masks")
+ROWS = ("boxes", "scores", "mask_scores", "labels", "coefficients", "windows")
 """The fields with one row an instance."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Instances:
     """The N instances found in one photograph, by descending score.
 
-    Masks are kept small, as probabilities at prototype scale; whatever needs them at the photograph's size works on one
-    instance's region at a time. Only `masks` and `to_supervision` make N full-size arrays.
+    Masks are kept as what they are made of: the photograph's prototypes, which all instances share, and how each mixes
+    them in which window. Whatever needs masks at the photograph's size works on one instance's region at a time. Only
+    `masks` and `to_supervision` make N full-size arrays.
 
     Index it like an array: `result[0]` and `result[:5]`, `result[result.scores > 0.5]`, `result[[2, 0]]` are again
     `Instances`, and iterating gives `Instances` of length 1.
@@ -50,8 +56,11 @@ class Instances:
     coefficients: Float32[np.ndarray, "N K"]
     """How each instance mixes the prototypes, in -1..1."""
 
-    soft_masks: Float32[np.ndarray, "N Hp Wp"]
-    """Probabilities at prototype scale, which spans the whole photograph."""
+    windows: Int32[np.ndarray, "N 4"]
+    """(x1, y1, x2, y2) in whole cells of the prototypes, x2 and y2 outside: beyond, a mask is cut away."""
+
+    prototypes: Float32[np.ndarray, "K Hp Wp"]
+    """Of the whole photograph, whatever its proportions."""
 
     image_size: tuple[int, int]
     """(height, width) of the photograph in pixels."""
@@ -64,9 +73,9 @@ class Instances:
     """The photograph, for `plot`: the RGB array that was predicted on, not copied, or the file it came from."""
 
     @classmethod
-    def from_detections(
+    def from_outputs(
         cls,
-        detections: Detections,
+        outputs: Mapping[str, np.ndarray],
         index: int,
         image_size: tuple[int, int],
         config: ModelConfig,
@@ -74,25 +83,29 @@ class Instances:
         score_threshold: float | int = 0,
         image: np.ndarray | Path | None = None,
     ) -> "Instances":
-        """Take one image out of a batch of detections and bring it to pixels.
+        """Take one photograph out of what a runtime yields for a batch.
 
         Args:
-            detections: of the whole batch.
-            index: which image of the batch.
+            outputs: by name, batch first: this class's arrays, and how many rows of each photograph are no padding
+                (`count`). Boxes are in pixels.
+            index: which photograph of the batch.
             image_size: (height, width) of the photograph in pixels.
-            config: of the network that made the detections.
+            config: of the network that made the outputs.
             score_threshold: keep what scores above this. With 0 everything is kept but padding.
             image: the photograph, or its file.
         """
-        keep = detections.valid[index]
-        if score_threshold > 0:
-            keep = keep & (detections.scores[index] > score_threshold)
-        names = {"soft_masks": "masks"}
-        rows = {row: getattr(detections, names.get(row, row))[index][keep].cpu().numpy() for row in ROWS}
-        rows = {row: np.asarray(values, np.int64 if row == "labels" else np.float32) for row, values in rows.items()}
-        rows["boxes"] = _to_pixels(rows["boxes"], image_size, one_sided=config.parity)
+        count = int(outputs["count"][index])
+        rows = {row: outputs[row][index, :count] for row in ROWS}
+        keep = rows["scores"] > score_threshold if score_threshold > 0 else np.full(count, True)
+        batch = outputs["prototypes"]
         return cls(
-            **rows, image_size=image_size, class_names=config.class_names, category_ids=config.coco_ids, image=image
+            **{row: values[keep] for row, values in rows.items()},
+            # Copied, as the rows are, if a view would keep a whole batch in memory.
+            prototypes=np.ascontiguousarray(batch[index]) if len(batch) == 1 else batch[index].copy(),
+            image_size=image_size,
+            class_names=config.class_names,
+            category_ids=config.coco_ids,
+            image=image,
         )
 
     def __len__(self) -> int:
@@ -119,34 +132,34 @@ class Instances:
         return [self.class_names[label] for label in self.labels]
 
     @property
+    def soft_masks(self) -> Float32[np.ndarray, "N Hp Wp"]:
+        """Probabilities at prototype scale, 0 outside the windows. Made anew at each call."""
+        return assemble_windows(self.prototypes, self.coefficients, self.windows)
+
+    @property
     def masks(self) -> Bool[np.ndarray, "N H W"]:
         """The masks at the photograph's size, True where the probability is above one half.
 
         Made anew at each call: N times H times W bytes. A hundred instances of 12 megapixels are 1.2 GB; `rles`,
         `polygons`, `areas` and `plot` do without.
         """
-        masks = np.zeros((len(self), *self.image_size), dtype=bool)
-        for i in range(len(self)):
-            mask, (x1, y1, x2, y2) = self.region_mask(i)
-            masks[i, y1:y2, x1:x2] = mask
-        return masks
+        return _form().full_masks(*self._mask_parts)
 
     def region_mask(self, i: int) -> tuple[Bool[np.ndarray, "h w"], Region]:
         """Instance i's mask in the part of the photograph that can hold it, and that part as (x1, y1, x2, y2)."""
-        soft, region = self._soft_region(i)
-        return soft > 0.5, region
+        return _form().region_mask(self.prototypes, self.coefficients[i], self.windows[i], self.image_size)
 
     @property
     def areas(self) -> Int64[np.ndarray, " N"]:
         """Pixels of the photograph that each mask covers."""
-        return np.array([np.count_nonzero(self.region_mask(i)[0]) for i in range(len(self))], dtype=np.int64)
+        return _form().areas(*self._mask_parts)
 
     def rle(self, i: int) -> dict[str, Any]:
         """Instance i's mask as a COCO run-length code: `{"size": [H, W], "counts": str}`."""
-        return encode_rle(*self.region_mask(i), self.image_size)
+        return self[i].rles()[0]
 
     def rles(self) -> list[dict[str, Any]]:
-        return [self.rle(i) for i in range(len(self))]
+        return _form().encode_rles(*self._mask_parts)
 
     def polygons(self, tolerance: float | int = 0.5) -> list[list[polygons.Ring]]:
         """The outlines of each instance: a list of its separate parts, each an (n, 2) array of corners (x, y).
@@ -160,7 +173,7 @@ class Instances:
         """
         outlines = []
         for i in range(len(self)):
-            soft, (x1, y1, _, _) = self._soft_region(i)
+            soft, (x1, y1, _, _) = soft_region(self.prototypes, self.coefficients[i], self.windows[i], self.image_size)
             outlines.append(polygons.trace(soft, (x1, y1), self.image_size, tolerance))
         return outlines
 
@@ -188,11 +201,11 @@ class Instances:
         """
         if kind not in ("mask", "box"):
             raise ValueError(f"kind is {kind!r}; choose mask or box")
-        records = []
+        records, codes = [], self.rles() if kind == "mask" else []
         for i, label in enumerate(self.labels):
             record: dict[str, Any] = {"image_id": image_id, "category_id": self.category_ids[label]}
             if kind == "mask":
-                record |= {"segmentation": self.rle(i), "score": float(self.mask_scores[i])}
+                record |= {"segmentation": codes[i], "score": float(self.mask_scores[i])}
             else:
                 x1, y1, x2, y2 = self.boxes[i].tolist()
                 record |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(self.scores[i])}
@@ -215,9 +228,9 @@ class Instances:
         pixels = self._pixels(image)
         return [visualize.cut_out(pixels, mask) for mask in self.soft_masks]
 
-    def _soft_region(self, i: int) -> tuple[Float32[np.ndarray, "h w"], Region]:
-        region = region_of(self.soft_masks[i], self.image_size)
-        return upsample_region(self.soft_masks[i], region, self.image_size), region
+    @property
+    def _mask_parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+        return self.prototypes, self.coefficients, self.windows, self.image_size
 
     def _pixels(self, image: Photograph | None) -> UInt8[np.ndarray, "H W 3"]:
         source = self.image if image is None else image
@@ -234,14 +247,12 @@ class Instances:
         return pixels
 
 
-def _to_pixels(boxes: np.ndarray, image_size: tuple[int, int], one_sided: bool) -> Float32[np.ndarray, "N 4"]:
-    """Scale fractions to pixels and clip them.
-
-    The original clips the top left corner at 0 and the bottom right one at the image's size only, so a box beyond the
-    image keeps a corner outside (original `layers/output_utils.py`); `one_sided` does the same.
-    """
-    limit = np.array([image_size[1], image_size[0]] * 2, dtype=np.float32)
-    pixels = boxes * limit
-    if not one_sided:
-        return pixels.clip(0, limit)
-    return np.concatenate([np.maximum(pixels[:, :2], 0), np.minimum(pixels[:, 2:], limit[2:])], axis=1)
+@cache
+def _form() -> ModuleType:
+    """The module that makes masks: compiled, or the same in NumPy where Numba cannot be imported."""
+    try:
+        from yolact.detect import masks_cpu
+    except (ImportError, OSError) as error:  # OSError: its compiler library is missing
+        _log.debug("masks are made by NumPy, which takes ten times as long: %s", error)
+        return numpy_masks
+    return masks_cpu

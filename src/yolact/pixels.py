@@ -8,19 +8,20 @@ from torch.nn import functional
 from yolact.config import ModelConfig
 
 
-def to_network_input(image: UInt8[Tensor, "3 H W"], config: ModelConfig) -> Float[Tensor, "3 h w"]:
-    """Resize an RGB photograph to `config.image_size`, ignoring its aspect ratio, and normalize it.
+def to_network_input(images: UInt8[Tensor, "*b 3 H W"], config: ModelConfig) -> Float[Tensor, "*b 3 h w"]:
+    """Resize RGB photographs to `config.image_size`, ignoring their aspect ratio, and normalize them.
 
     Args:
-        image: RGB, 0..255.
+        images: one photograph or a batch of the same size, RGB, 0..255.
 
     Returns:
-        RGB, about -2..2, at `config.image_size`; float32, on the image's device.
+        RGB, about -2..2, at `config.image_size`; float32, on the photographs' device.
     """
+    batch = images if images.ndim == 4 else images[None]
     resized = functional.interpolate(
-        image[None].float(), config.image_size, mode="bilinear", align_corners=False, antialias=config.antialias
+        batch.float(), config.image_size, mode="bilinear", align_corners=False, antialias=config.antialias
     )
-    return normalize(resized[0], config)
+    return normalize(resized if images.ndim == 4 else resized[0], config)
 
 
 def normalize(image: Float[Tensor, "*b 3 h w"], config: ModelConfig) -> Float[Tensor, "*b 3 h w"]:

@@ -10,16 +10,14 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
-from yolact import checkpoint, sources
+from yolact import checkpoint, runtimes, sources
 from yolact.config import DetectConfig, ModelConfig, NmsKind
-from yolact.detect.postprocess import detect
 from yolact.device import choose_device
 from yolact.instances import Instances
 from yolact.model import Yolact
-from yolact.pixels import to_network_input
+from yolact.runtimes import Precision, Runtime, RuntimeKind
+from yolact.runtimes.pytorch import PyTorchRuntime
 from yolact.sources import Loaded, Picture, Source, Unreadable, find_images, is_single
 from yolact.weights_file import LARGEST_SIDE
 
@@ -41,8 +39,8 @@ class Options(TypedDict, total=False):
 class _Request:
     """What a call of `predict` asks for, checked."""
 
-    config: ModelConfig
     detect: DetectConfig
+    image_size: tuple[int, int] | None
     score_threshold: float | int
     top_k: int
     labels: tuple[int, ...] | None
@@ -53,23 +51,33 @@ class Predictor:
     """A network that takes photographs. Calls do not change it, so that threads may share it.
 
     Args:
-        network: is moved to the device and put into evaluation mode.
-        device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: a GPU if there is one.
+        network: a network, which then runs in PyTorch, or a runtime.
+        device: of a network: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: a GPU if there is one.
 
     Raises:
         ValueError: a device that torch does not know or this machine does not have.
     """
 
-    def __init__(self, network: Yolact, device: str | torch.device = "auto") -> None:
-        self.device = choose_device(device)
-        self.network = network.eval().to(self.device)
+    def __init__(self, network: Yolact | Runtime, device: str | torch.device = "auto") -> None:
+        self.runtime: Runtime = PyTorchRuntime(network, device) if isinstance(network, Yolact) else network
 
     @property
     def config(self) -> ModelConfig:
-        return self.network.config
+        return self.runtime.config
+
+    @property
+    def network(self) -> Yolact:
+        """The PyTorch network.
+
+        Raises:
+            ValueError: it runs elsewhere, as an exported graph.
+        """
+        if not isinstance(self.runtime, PyTorchRuntime):
+            raise ValueError(f"{self.runtime.describe()} has no PyTorch network; load the weights it was made from")
+        return self.runtime.network
 
     def __repr__(self) -> str:
-        return f"Predictor({self.config.name}, {self.config.num_classes} classes, on {self.device})"
+        return f"Predictor({self.config.name}, {self.config.num_classes} classes, {self.runtime.describe()})"
 
     @overload
     def predict(
@@ -162,8 +170,8 @@ class Predictor:
         if classes is not None:  # others must not take their places among the best
             config = replace(config, top_k=max(top_k, config.candidates))
         return _Request(
-            config=self.config if image_size is None else replace(self.config, image_size=tuple(image_size)),
             detect=config,
+            image_size=None if image_size is None else (image_size[0], image_size[1]),
             score_threshold=score_threshold,
             top_k=top_k,
             labels=None if classes is None else self._labels(classes),
@@ -198,15 +206,13 @@ class Predictor:
                         raise item.error
                 batch = upcoming.result()
 
-    @torch.inference_mode()
     def _predict_batch(self, batch: Sequence[Loaded], request: _Request) -> list[Instances]:
-        inputs = torch.stack([to_network_input(_to_tensor(item.pixels, self.device), request.config) for item in batch])
-        detections = detect(self.network(inputs), request.detect, self.network.mask_rescoring)
+        found = self.runtime.run([item.pixels for item in batch], request.detect, request.image_size)
         results = []
-        for index, item in enumerate(batch):
-            instances = Instances.from_detections(
-                detections,
-                index,
+        for item, outputs in zip(batch, found, strict=True):
+            instances = Instances.from_outputs(
+                outputs,
+                0,
                 (item.pixels.shape[0], item.pixels.shape[1]),
                 self.config,
                 score_threshold=request.score_threshold,
@@ -224,22 +230,32 @@ def load(
     *,
     preset: str | None = None,
     class_names: Sequence[str] | None = None,
+    runtime: RuntimeKind | None = None,
+    precision: Precision = "float32",
+    compile: bool = False,
 ) -> Predictor:
     """A network with its weights, ready to predict.
 
     Args:
         source: nothing (the weights in this package), a preset such as `yolact-resnet50` (the published weights,
-            downloaded and converted once), a `.safetensors` file of ours, a `.pth` file of the original code, or a hub
-            repository `owner/name`.
+            downloaded and converted once), a `.safetensors` file of ours, a `.pth` file of the original code, a hub
+            repository `owner/name`, or a graph that `yolact export` wrote (`.onnx`, `.xml`, `.engine`, `.pt2`).
         device: see `Predictor`.
         preset: of a `.pth` file, the model it is, where its tensors cannot tell.
         class_names: of a `.pth` file, its classes in the order of their labels.
+        runtime: what computes. None: PyTorch for weights, and for a graph what its kind of file is for. `auto`: what is
+            fastest on this machine. For weights, `onnxruntime` and `openvino` write a graph once, into the cache.
+        precision: of the network: `float32`, `bfloat16` or `float16`, where the runtime has a choice.
+        compile: PyTorch translates the network for this processor first, see `yolact.runtimes.pytorch`.
 
     Raises:
-        FileNotFoundError, ValueError: as `yolact.checkpoint.load` and `Predictor` say.
+        FileNotFoundError, ValueError: as `yolact.checkpoint.load`, `yolact.runtimes.open_runtime` and `Predictor` say.
     """
-    device = choose_device(device)
-    return Predictor(checkpoint.load(source, preset=preset, class_names=class_names), device)
+    made_from = source
+    if not runtimes.is_graph(source):
+        device = choose_device(device)  # before minutes of reading and downloading
+        made_from = checkpoint.load(source, preset=preset, class_names=class_names)
+    return Predictor(runtimes.open_runtime(made_from, runtime, device, precision, compile))
 
 
 def _check_size(image_size: Any) -> None:
@@ -248,7 +264,3 @@ def _check_size(image_size: Any) -> None:
     whole = isinstance(image_size, Sequence) and all(isinstance(side, Integral) for side in image_size)
     if not whole or len(image_size) != 2 or max(image_size) > LARGEST_SIDE:
         raise ValueError(f"image_size is {image_size!r}; it is (height, width), each at most {LARGEST_SIDE} pixels")
-
-
-def _to_tensor(pixels: UInt8[np.ndarray, "H W 3"], device: torch.device) -> UInt8[Tensor, "3 H W"]:
-    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device).permute(2, 0, 1)

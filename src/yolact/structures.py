@@ -75,8 +75,8 @@ class Detections:
 
     coefficients: Float[Tensor, "B N K"]
 
-    masks: Float[Tensor, "B N Hp Wp"]
-    """Probabilities at prototype scale, 0 outside the instance's box (which is widened by one pixel)."""
+    prototypes: Float[Tensor, "B K Hp Wp"]
+    """Of the whole image. What makes a mask of them is in `yolact.detect.masks`."""
 
     mask_scores: Float[Tensor, "B N"]
     """`scores`, times the predicted mask IoU where the model has mask rescoring (YOLACT++); 0 in padding."""

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from torch.nn import functional
 
-from yolact.detect.masks import assemble_masks, crop_masks, encode_rle, region_of, upsample_region
+from mask_parts import Scene, bounds, scenes
+from yolact.detect.masks import (
+    assemble_masks,
+    assemble_window,
+    assemble_windows,
+    crop_masks,
+    encode_rle,
+    enlarge,
+    regions_of,
+    soft_region,
+    taps,
+)
 
 
 def test_assembly_is_the_papers_equation():
@@ -26,42 +37,78 @@ def test_cropping_removes_what_is_outside_the_box():
     assert masks.sum() == 6 * 5
 
 
-def blob(seed: int, height: int, width: int) -> np.ndarray:
-    """A smooth mask that is zero outside some box."""
-    random = np.random.default_rng(seed)
-    mask = np.zeros((height, width), np.float32)
-    y1, x1 = random.integers(0, height), random.integers(0, width)
-    y2, x2 = random.integers(y1, height) + 1, random.integers(x1, width) + 1
-    mask[y1:y2, x1:x2] = random.random((y2 - y1, x2 - x1), np.float32)
-    return mask
+@settings(max_examples=200)
+@given(st.integers(1, 200), st.integers(1, 500))
+def test_taps_are_those_of_torch(cells: int, pixels: int):
+    ramp = np.random.default_rng(0).random(cells, np.float32)
+    low, high, fraction = taps(cells, pixels)
+    expected = functional.interpolate(torch.from_numpy(ramp)[None, None], pixels, mode="linear")[0, 0].numpy()
+    np.testing.assert_allclose(ramp[low] + (ramp[high] - ramp[low]) * fraction, expected, atol=1e-6)
+    assert (np.diff(low) >= 0).all()
+    assert (low >= 0).all()
+    assert (high < cells).all()
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.integers(0, 10_000),
-    st.sampled_from([(138, 138), (13, 20), (5, 5)]),
-    st.tuples(st.integers(3, 300), st.integers(3, 300)),
-)
-def test_a_region_is_what_upsampling_everything_gives(seed, size, image_size):
-    mask = blob(seed, *size)
-    everything = functional.interpolate(torch.from_numpy(mask)[None, None], image_size, mode="bilinear")[0, 0].numpy()
-    x1, y1, x2, y2 = region = region_of(mask, image_size)
-    full = np.zeros(image_size, np.float32)
-    full[y1:y2, x1:x2] = upsample_region(mask, region, image_size)
-    np.testing.assert_allclose(full, everything, atol=1e-5)
-    whole = upsample_region(mask, (0, 0, image_size[1], image_size[0]), image_size)
-    np.testing.assert_array_equal(full > 0.5, whole > 0.5)
+@settings(max_examples=60)
+@given(scenes())
+def test_a_region_is_all_that_draws_on_a_window(scene: Scene):
+    grid = (scene.prototypes.shape[1], scene.prototypes.shape[2])
+    down, across = taps(grid[0], scene.image_size[0]), taps(grid[1], scene.image_size[1])
+    for window, region in zip(scene.windows, regions_of(scene.windows, grid, scene.image_size), strict=True):
+        cells = np.zeros(grid, bool)
+        cells[window[1] : window[3], window[0] : window[2]] = True
+        drawn_on = [cells[rows][:, columns] for rows in (down.low, down.high) for columns in (across.low, across.high)]
+        assert tuple(region) == bounds(np.any(drawn_on, axis=0))
 
 
-def test_an_empty_mask_has_an_empty_region():
-    region = region_of(np.zeros((8, 8), np.float32), (100, 100))
-    assert region == (0, 0, 0, 0)
-    assert upsample_region(np.zeros((8, 8), np.float32), region, (100, 100)).shape == (0, 0)
-    rle: Any = encode_rle(np.zeros((0, 0), bool), region, (100, 100))
-    assert coco_mask.decode(rle).sum() == 0
+def test_a_window_beyond_the_prototypes_is_refused():
+    for window in ([0, 0, 9, 8], [0, -1, 8, 8], [0, 0, 8, 9]):
+        with pytest.raises(ValueError, match="8x8"):
+            regions_of(np.array([window], np.int32), (8, 8), (100, 100))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
+@given(scenes())
+def test_a_cell_is_the_same_in_every_window(scene: Scene):
+    everything = np.array([0, 0, scene.prototypes.shape[2], scene.prototypes.shape[1]], np.int32)
+    for row, window in zip(scene.coefficients, scene.windows, strict=True):
+        x1, y1, x2, y2 = window.tolist()
+        whole = assemble_window(scene.prototypes, row, everything)
+        np.testing.assert_array_equal(assemble_window(scene.prototypes, row, window), whole[y1:y2, x1:x2])
+
+
+@settings(max_examples=60)
+@given(scenes())
+def test_windows_are_torchs_masks_cropped(scene: Scene):
+    masks = assemble_windows(scene.prototypes, scene.coefficients, scene.windows)
+    np.testing.assert_allclose(masks, scene.cropped(), atol=1e-6)
+
+
+@settings(max_examples=60)
+@given(scenes())
+def test_a_region_is_what_enlarging_everything_gives(scene: Scene):
+    height, width = scene.image_size
+    grid = (scene.prototypes.shape[1], scene.prototypes.shape[2])
+    cells = assemble_windows(scene.prototypes, scene.coefficients, scene.windows)
+    expected = scene.enlarged()
+    for i, window in enumerate(scene.windows):
+        soft, (x1, y1, x2, y2) = soft_region(scene.prototypes, scene.coefficients[i], window, scene.image_size)
+        full = np.zeros(scene.image_size, np.float32)
+        full[y1:y2, x1:x2] = soft
+        everything = np.array([0, 0, grid[1], grid[0]], np.int32)
+        np.testing.assert_array_equal(
+            full, enlarge(cells[i], everything, (0, 0, width, height), grid, scene.image_size)
+        )
+        np.testing.assert_allclose(full, expected[i], atol=1e-5)
+
+
+def test_large_logits_do_not_overflow():
+    prototypes = np.array([-1e30, -200, 0, 200, 1e30], np.float32).reshape(1, 1, 5)
+    cells = assemble_window(prototypes, np.ones(1, np.float32), np.array([0, 0, 5, 1], np.int32))
+    np.testing.assert_array_equal(cells, [[0, 0, 0.5, 1, 1]])
+
+
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.tuples(st.integers(1, 30), st.integers(1, 30)), st.floats(0.0, 1.0))
 def test_run_lengths_are_those_of_pycocotools(seed, image_size, density):
     random = np.random.default_rng(seed)

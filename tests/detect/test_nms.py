@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden import uniform
-from yolact.boxes import cxcywh_to_xyxy, decode, pairwise_iou
+from yolact.boxes import cxcywh_to_xyxy, decode, pairwise_iou, window
 from yolact.config import DetectConfig
-from yolact.detect.nms import cross_class_nms, fast_nms, traditional_nms
-from yolact.detect.postprocess import detect
+from yolact.detect.nms import cross_class_nms, fast_nms, fast_nms_by_class, traditional_nms
+from yolact.detect.postprocess import detect, soft_masks, to_outputs, windows_of
 from yolact.structures import RawOutput
 
 
@@ -62,9 +62,12 @@ def test_first_detection_of_the_original(raw):
     assert float(detections.coefficients[0, 0, 0]) == pytest.approx(0.750818, abs=1e-6)
 
 
-def random_case(seed: int, images: int = 2, anchors: int = 40, classes: int = 3):
+def random_case(seed: int, images: int = 2, anchors: int = 40, classes: int = 3, levels: int | None = None):
+    """Probabilities and boxes; with `levels`, logits are multiples of one over it, so that many scores are equal."""
     generator = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(images, anchors, classes + 1, generator=generator)
+    if levels is not None:
+        logits = (logits * levels).round() / levels
     centers = torch.rand(images, anchors, 2, generator=generator)
     sizes = 0.1 + 0.5 * torch.rand(images, anchors, 2, generator=generator)
     return logits.softmax(-1)[..., 1:], cxcywh_to_xyxy(torch.cat([centers, sizes], dim=-1))
@@ -80,7 +83,7 @@ def sequential(probabilities, boxes, config, greedy):
             entries = [i for i in range(len(boxes)) if probabilities[i][label] > config.score_floor]
         else:
             entries = [i for i in range(len(boxes)) if max(probabilities[i]) > config.score_floor]
-        entries.sort(key=lambda i: -probabilities[i][label])
+        entries.sort(key=lambda i: -probabilities[i][label])  # stable: of equal ones the lower anchor comes first
         judges = []
         for i in entries[: None if greedy else config.candidates]:
             is_kept = all(overlaps[i][j] < 0.5 if greedy else overlaps[i][j] <= 0.5 for j in judges)
@@ -88,7 +91,13 @@ def sequential(probabilities, boxes, config, greedy):
                 kept.append((probabilities[i][label], label, i))
             if is_kept or not greedy:
                 judges.append(i)
-    return sorted(kept, reverse=True)[: config.top_k]
+    return sorted(kept, key=sequential_order)[: config.top_k]
+
+
+def sequential_order(row):
+    """Descending score; of equal scores first the lower class, then the lower anchor."""
+    score, label, anchor = row
+    return -score, label, anchor
 
 
 def as_rows(kept, image):
@@ -97,14 +106,110 @@ def as_rows(kept, image):
     return [row for row in rows if row[0] >= 0]
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 100_000), st.sampled_from([5, 20, 200]), st.sampled_from([7, 100]))
-def test_fast_nms_is_its_definition(seed, candidates, top_k):
-    probabilities, boxes = random_case(seed)
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 100_000),
+    st.sampled_from([5, 20, 200]),
+    st.sampled_from([7, 100]),
+    st.sampled_from([3, 16, 64, 256]),
+    st.sampled_from([None, 1, 3]),
+)
+def test_fast_nms_is_its_definition_in_both_forms_ties_included(seed, candidates, top_k, pairs, levels):
+    probabilities, boxes = random_case(seed, levels=levels)
     config = DetectConfig(candidates=candidates, top_k=top_k)
-    kept = fast_nms(probabilities, boxes, config)
+    by_class, ranked = fast_nms_by_class(probabilities, boxes, config), fast_nms(probabilities, boxes, config, pairs)
     for image in range(2):
-        assert as_rows(kept, image) == sequential(probabilities[image], boxes[image], config, greedy=False)
+        expected = sequential(probabilities[image], boxes[image], config, greedy=False)
+        assert as_rows(by_class, image) == expected
+        assert as_rows(ranked, image) == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 100_000), st.sampled_from([1, 4, 80]), st.sampled_from([None, 2]), st.sampled_from([0.05, 0.2]))
+def test_ranked_pairs_give_what_the_classes_give_at_full_size(seed, classes, levels, score_floor):
+    probabilities, boxes = random_case(seed, images=1, anchors=500, classes=classes, levels=levels)
+    config = DetectConfig(score_floor=score_floor)
+    for ours, expected in zip(
+        fast_nms(probabilities, boxes, config), fast_nms_by_class(probabilities, boxes, config), strict=True
+    ):
+        assert torch.equal(ours[ours >= 0], expected[ours >= 0])
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 4, 512])
+def test_boxes_without_area_are_dropped_in_both_forms(pairs):
+    boxes = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.3, 0.3, 0.3, 0.3], [0.3, 0.3, 0.3, 0.3], [0.7, 0.7, 0.9, 0.9]]])
+    probabilities = torch.tensor([[[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]]])
+    kept = fast_nms(probabilities, boxes, DetectConfig(), pairs)
+    assert as_rows(kept, 0) == as_rows(fast_nms_by_class(probabilities, boxes, DetectConfig()), 0)
+    assert [row[2] for row in as_rows(kept, 0) if row[1] == 0] == [0, 1, 3]  # 0 / 0 overlaps what is before it
+
+
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "traditional"])
+@pytest.mark.parametrize("score_floor", [0.0, 0.02, 0.3, 1.0])
+def test_leaving_out_hopeless_anchors_changes_nothing(raw, nms, score_floor):
+    config = DetectConfig(nms=nms, score_floor=score_floor)
+    found = detect(raw, config)
+    probabilities = raw.class_logits.softmax(-1)[..., 1:]
+    boxes = decode(raw.box_deltas, raw.anchors_cxcywh)
+    if nms == "traditional":
+        scores, labels, _ = traditional_nms(probabilities, boxes, config, raw.image_size)
+    else:
+        scores, labels, _ = (fast_nms_by_class if nms == "fast" else cross_class_nms)(probabilities, boxes, config)
+    width = min(scores.shape[1], found.scores.shape[1])
+    assert torch.equal(found.scores[:, :width], scores[:, :width].clamp(min=0))
+    assert torch.equal(found.labels[:, :width][found.valid[:, :width]], labels[:, :width][scores[:, :width] >= 0])
+    assert not found.valid[:, width:].any()
+    assert not (scores[:, width:] >= 0).any()
+
+
+def test_windows_are_what_cropping_keeps(raw):
+    detections = detect(raw, DetectConfig())
+    kept = window(detections.boxes, (16, 20))
+    for (x1, y1, x2, y2), inside in zip(windows_of(detections)[0].tolist(), kept[0], strict=True):
+        expected = torch.zeros(16, 20, dtype=torch.bool)
+        expected[y1:y2, x1:x2] = True
+        assert torch.equal(inside, expected)
+
+
+def test_outputs_are_pixels_and_say_how_many_there_are(raw):
+    config = DetectConfig(score_floor=0.85)
+    detections = detect(raw, config)
+    outputs = to_outputs(detections, (100, 200), one_sided=False)
+    count = int(outputs["count"][0])
+    assert 0 < count < 100
+    assert outputs["scores"][0, count:].max() == 0
+    assert outputs["boxes"][0, count:].abs().max() == 0
+    limit = torch.tensor([200, 100, 200, 100])
+    assert torch.equal(outputs["boxes"][0], (detections.boxes[0] * limit).clamp(min=0).minimum(limit))
+    assert outputs["windows"].dtype == torch.int32
+
+
+def test_parity_clips_boxes_on_one_side_only():
+    anchors = torch.tensor([[1.5, -0.5, 0.2, 0.2], [0.5, 0.5, 3.0, 3.0]])
+    raw = RawOutput(
+        class_logits=torch.tensor([[[0.0, 9.0], [0.0, 8.0]]]),
+        box_deltas=torch.zeros(1, 2, 4),
+        coefficients=torch.ones(1, 2, 3),
+        prototypes=torch.ones(1, 3, 8, 8),
+        anchors_cxcywh=anchors,
+        image_size=(64, 64),
+    )
+    detections = detect(raw, DetectConfig())
+    one_sided = to_outputs(detections, (10, 10), one_sided=True)["boxes"][0]
+    torch.testing.assert_close(one_sided, torch.tensor([[14.0, 0.0, 10.0, -4.0], [0.0, 0.0, 10.0, 10.0]]))
+    both = to_outputs(detections, (10, 10), one_sided=False)["boxes"][0]
+    torch.testing.assert_close(both, torch.tensor([[10.0, 0.0, 10.0, 0.0], [0.0, 0.0, 10.0, 10.0]]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 100_000), st.sampled_from([2, 3]), st.sampled_from([4, 16, 1024]))
+def test_traditional_nms_keeps_the_order_of_equal_scores(seed, levels, pool):
+    probabilities, boxes = random_case(seed, levels=levels)
+    config = DetectConfig(nms="traditional", top_k=20)
+    kept = traditional_nms(probabilities, boxes, config, image_size=(2**20, 2**20), pool=pool)
+    for image in range(2):
+        expected = sequential(probabilities[image], boxes[image], config, greedy=True)
+        assert [row[1:] for row in as_rows(kept, image)] == [row[1:] for row in expected]
 
 
 @settings(max_examples=40, deadline=None)
@@ -156,10 +261,11 @@ def test_batched_is_one_by_one_and_nothing_found_is_padding(raw, nms):
     together, alone = detect(both, config), detect(raw, config)
     torch.testing.assert_close(together.scores[0], alone.scores[0])
     torch.testing.assert_close(together.boxes[0], alone.boxes[0])
-    torch.testing.assert_close(together.masks[0], alone.masks[0])
+    torch.testing.assert_close(soft_masks(together)[0], soft_masks(alone)[0])
     assert not together.valid[1].any()
     assert together.scores[1].max() == 0
-    assert together.masks[1].max() == 0
+    assert soft_masks(together)[1].max() == 0
+    assert windows_of(together)[1].max() == 0
 
 
 def test_decoded_boxes_reach_the_detections(raw):

@@ -1,10 +1,16 @@
-"""Masks: assembled from prototypes, cropped, and brought to the size of the photograph (paper section 3.2, eq. 1)."""
+"""Masks: assembled from prototypes, cropped, and brought to the size of the photograph (paper section 3.2, eq. 1).
 
-from typing import Any
+The torch functions work at prototype scale, for the network and for export. From there to the photograph, each instance
+is worked on only in its window (the cells of the prototypes where cropping leaves something) and its region (the pixels
+that the window reaches). Here that is written plainly in NumPy; `masks_cpu` has the same functions compiled.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 from torch import Tensor
 
 from yolact.boxes import window
@@ -25,29 +31,163 @@ def crop_masks(masks: Float[Tensor, "B N Hp Wp"], boxes: Float[Tensor, "B N 4"])
     return masks * window(boxes, (masks.shape[-2], masks.shape[-1]))
 
 
-def region_of(mask: Float32[np.ndarray, "Hp Wp"], image_size: tuple[int, int]) -> Region:
-    """The part of a photograph of `image_size` where the enlarged mask can be more than zero; (0, 0, 0, 0) if none."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    y1, y2 = _reach(int(rows[0]), int(rows[-1]), mask.shape[0], image_size[0])
-    x1, x2 = _reach(int(columns[0]), int(columns[-1]), mask.shape[1], image_size[1])
-    return x1, y1, x2, y2
+class Taps(NamedTuple):
+    """The two cells that each pixel of an enlarged line mixes: (1 - fraction) of `low` and fraction of `high`."""
+
+    low: Int64[np.ndarray, " n"]
+    high: Int64[np.ndarray, " n"]
+    """The cell after `low`, or `low` again at the end of the line."""
+
+    fraction: Float32[np.ndarray, " n"]
+    """In 0..1."""
 
 
-def upsample_region(
-    mask: Float32[np.ndarray, "Hp Wp"], region: Region, image_size: tuple[int, int]
+@lru_cache(maxsize=64)
+def taps(cells: int, pixels: int) -> Taps:
+    """How `cells` are enlarged (or shrunk) to `pixels`: half-pixel centers, as `interpolate(align_corners=False)`."""
+    # In single precision, as torch does: at a distance from the origin the double is elsewhere by up to 1e-5.
+    centers = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
+    position = np.maximum(centers * np.float32(cells / pixels) - np.float32(0.5), np.float32(0.0))
+    low = np.minimum(position.astype(np.int64), cells - 1)
+    found = Taps(low, np.minimum(low + 1, cells - 1), (position - low).astype(np.float32))
+    for shared in found:
+        shared.setflags(write=False)
+    return found
+
+
+def regions_of(
+    windows: Int32[np.ndarray, "N 4"], grid: tuple[int, int], image_size: tuple[int, int]
+) -> Int64[np.ndarray, "N 4"]:
+    """The part of the photograph that draws on each window, a `Region` a row; zeros if none does.
+
+    Args:
+        windows: x1, y1, x2, y2 in whole cells; x2 and y2 are outside. One without cells is empty.
+        grid: (height, width) of the prototypes in cells.
+        image_size: (height, width) of the photograph in pixels.
+
+    Raises:
+        ValueError: a window that reaches beyond the prototypes.
+    """
+    height, width = grid
+    if len(windows) and (windows.min() < 0 or windows[:, 2].max() > width or windows[:, 3].max() > height):
+        raise ValueError(f"windows reach beyond the prototypes of {width}x{height} cells; they must lie within")
+    down, across = taps(height, image_size[0]), taps(width, image_size[1])
+    x1, y1, x2, y2 = windows.T
+    starts = np.searchsorted(across.high, x1), np.searchsorted(down.high, y1)
+    stops = np.searchsorted(across.low, x2), np.searchsorted(down.low, y2)
+    regions = np.stack([*starts, *stops], axis=1)
+    empty = (x1 >= x2) | (y1 >= y2) | (regions[:, :2] >= regions[:, 2:]).any(axis=1)
+    regions[empty] = 0
+    return regions
+
+
+def assemble_window(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, " K"],
+    window: Int[np.ndarray, "4"],
 ) -> Float32[np.ndarray, "h w"]:
-    """Enlarge a mask bilinearly to the photograph's size, but only compute `region` of it.
+    """One instance's probabilities, in the cells of its window only."""
+    x1, y1, x2, y2 = window.tolist()
+    logits = np.zeros((max(y2 - y1, 0), max(x2 - x1, 0)), np.float32)
+    # Not a matrix product: that would round a cell differently in windows of different sizes.
+    for coefficient, prototype in zip(coefficients, prototypes[:, y1:y2, x1:x2], strict=True):
+        logits += coefficient * prototype
+    with np.errstate(over="ignore"):  # the exponential of a large number is infinity, and one by that is zero
+        return 1 / (1 + np.exp(-logits))
 
-    Half-pixel centers, as `interpolate(..., align_corners=False)`. Each pixel is the same whichever region holds it.
+
+def assemble_windows(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, "N K"],
+    windows: Int32[np.ndarray, "N 4"],
+) -> Float32[np.ndarray, "N Hp Wp"]:
+    """All instances' probabilities, 0 outside the windows."""
+    masks = np.zeros((len(windows), *prototypes.shape[1:]), np.float32)
+    for i, (x1, y1, x2, y2) in enumerate(windows.tolist()):
+        masks[i, y1:y2, x1:x2] = assemble_window(prototypes, coefficients[i], windows[i])
+    return masks
+
+
+def enlarge(
+    cells: Float32[np.ndarray, "h w"],
+    window: Int[np.ndarray, "4"],
+    region: Region,
+    grid: tuple[int, int],
+    image_size: tuple[int, int],
+) -> Float32[np.ndarray, "rows columns"]:
+    """A mask in `region` of the photograph, from the cells of its window; cells outside count as zero.
+
+    Along the few rows of cells first, then down. Each pixel is the same whichever region holds it.
     """
     x1, y1, x2, y2 = region
-    row_weights, first_row = _interpolation(mask.shape[0], image_size[0], y1, y2)
-    column_weights, first_column = _interpolation(mask.shape[1], image_size[1], x1, x2)
-    rows, columns = row_weights.shape[1], column_weights.shape[1]
-    part = mask[first_row : first_row + rows, first_column : first_column + columns]
-    return row_weights @ part @ column_weights.T
+    framed = np.pad(cells, 1)  # with the cells around the window, which begin at:
+    left, top = int(window[0]) - 1, int(window[1]) - 1
+    low, high, fraction = (values[x1:x2] for values in taps(grid[1], image_size[1]))
+    lines = _mix(framed[:, low - left], framed[:, high - left], fraction)
+    low, high, fraction = (values[y1:y2] for values in taps(grid[0], image_size[0]))
+    return _mix(lines[low - top], lines[high - top], fraction[:, None])
+
+
+def soft_region(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, " K"],
+    window: Int32[np.ndarray, "4"],
+    image_size: tuple[int, int],
+) -> tuple[Float32[np.ndarray, "h w"], Region]:
+    """One instance's probabilities in the part of the photograph that can hold it, and that part."""
+    grid = (prototypes.shape[1], prototypes.shape[2])
+    x1, y1, x2, y2 = regions_of(window[None], grid, image_size)[0].tolist()
+    if x1 == x2:
+        return np.zeros((0, 0), np.float32), (0, 0, 0, 0)
+    cells = assemble_window(prototypes, coefficients, window)
+    return enlarge(cells, window, (x1, y1, x2, y2), grid, image_size), (x1, y1, x2, y2)
+
+
+def region_mask(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, " K"],
+    window: Int32[np.ndarray, "4"],
+    image_size: tuple[int, int],
+) -> tuple[Bool[np.ndarray, "h w"], Region]:
+    """One instance's mask in the part of the photograph that can hold it, and that part."""
+    soft, region = soft_region(prototypes, coefficients, window, image_size)
+    return soft > 0.5, region
+
+
+def full_masks(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, "N K"],
+    windows: Int32[np.ndarray, "N 4"],
+    image_size: tuple[int, int],
+) -> Bool[np.ndarray, "N H W"]:
+    """The masks at the photograph's size."""
+    masks = np.zeros((len(windows), *image_size), dtype=bool)
+    for i in range(len(windows)):
+        part, (x1, y1, x2, y2) = region_mask(prototypes, coefficients[i], windows[i], image_size)
+        masks[i, y1:y2, x1:x2] = part
+    return masks
+
+
+def areas(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, "N K"],
+    windows: Int32[np.ndarray, "N 4"],
+    image_size: tuple[int, int],
+) -> Int64[np.ndarray, " N"]:
+    """Pixels of the photograph that each mask covers."""
+    parts = (region_mask(prototypes, *row, image_size)[0] for row in zip(coefficients, windows, strict=True))
+    return np.array([np.count_nonzero(part) for part in parts], dtype=np.int64)
+
+
+def encode_rles(
+    prototypes: Float32[np.ndarray, "K Hp Wp"],
+    coefficients: Float32[np.ndarray, "N K"],
+    windows: Int32[np.ndarray, "N 4"],
+    image_size: tuple[int, int],
+) -> list[dict[str, Any]]:
+    """Each mask as a COCO run-length code: `{"size": [H, W], "counts": str}`."""
+    parts = (region_mask(prototypes, *row, image_size) for row in zip(coefficients, windows, strict=True))
+    return [encode_rle(mask, region, image_size) for mask, region in parts]
 
 
 def encode_rle(mask: Bool[np.ndarray, "h w"], region: Region, image_size: tuple[int, int]) -> dict[str, Any]:
@@ -69,23 +209,9 @@ def encode_rle(mask: Bool[np.ndarray, "h w"], region: Region, image_size: tuple[
     return {"size": [height, width], "counts": text.decode() if isinstance(text, bytes) else text}
 
 
-def _reach(first: int, last: int, source: int, target: int) -> tuple[int, int]:
-    """Which target pixels draw on source pixels `first` to `last`: up to one source pixel beyond their centers."""
-    scale = target / source
-    return max(int(np.floor((first - 0.5) * scale)), 0), min(int(np.ceil((last + 1.5) * scale)), target)
-
-
-def _interpolation(source: int, target: int, start: int, stop: int) -> tuple[Float32[np.ndarray, "n m"], int]:
-    """Weights of source pixels `first`... for target pixels start to stop, two non-zero in a row, and `first`."""
-    # In single precision, as torch does: at a distance from the origin the double is elsewhere by up to 1e-5.
-    centers = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
-    position = np.maximum(centers * np.float32(source / target) - np.float32(0.5), np.float32(0.0))
-    low = np.minimum(position.astype(np.int64), source - 1)
-    high = np.minimum(low + 1, source - 1)
-    fraction = (position - low).astype(np.float32)
-    first = int(low[0]) if len(low) else 0
-    weights = np.zeros((len(low), int(high[-1]) - first + 1 if len(high) else 0), dtype=np.float32)
-    row = np.arange(len(low))
-    weights[row, low - first] = 1.0 - fraction
-    weights[row, high - first] += fraction
-    return weights, first
+def _mix(low: Float32[np.ndarray, "h w"], high: Float32[np.ndarray, "h w"], fraction: np.ndarray) -> np.ndarray:
+    """low + (high - low) * fraction, in the memory of both."""
+    high -= low
+    high *= fraction
+    low += high
+    return low

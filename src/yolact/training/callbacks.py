@@ -17,7 +17,7 @@ from torch import Tensor
 from yolact import checkpoint
 from yolact.config import DetectConfig
 from yolact.data.loader import EvaluationSample
-from yolact.detect.postprocess import detect
+from yolact.detect.postprocess import detect, to_outputs
 from yolact.evaluate import CocoEvaluator
 from yolact.instances import Instances
 from yolact.model import Yolact
@@ -100,7 +100,9 @@ class Validation(Callback):
         with torch.autocast(batch[0].device.type, enabled=False):
             detections = detect(outputs["raw"], DetectConfig(), network.mask_rescoring)
         for i, sample in enumerate(batch[1]):
-            instances = Instances.from_detections(detections, i, sample.size, network.config)
+            found = to_outputs(detections, sample.size, network.config.parity)
+            found = {name: tensor.cpu().numpy() for name, tensor in found.items()}
+            instances = Instances.from_outputs(found, i, sample.size, network.config)
             self.evaluator.update(sample.image_id, instances)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]

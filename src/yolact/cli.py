@@ -7,13 +7,22 @@ from collections.abc import Sequence
 
 import tyro
 
+from yolact.verbs.benchmark import Benchmark
 from yolact.verbs.convert import Convert
 from yolact.verbs.evaluate import Evaluate
+from yolact.verbs.export import Export
 from yolact.verbs.predict import Predict
 from yolact.verbs.train import Train
 from yolact.verbs.wording import one_line
 
-VERBS = {"predict": Predict, "train": Train, "evaluate": Evaluate, "convert": Convert}
+VERBS = {
+    "predict": Predict,
+    "train": Train,
+    "evaluate": Evaluate,
+    "export": Export,
+    "benchmark": Benchmark,
+    "convert": Convert,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

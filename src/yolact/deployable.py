@@ -1,10 +1,12 @@
 """From pixels to finished masks as one module: what is exported, and what a GPU runs without stopping."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
+import jaxtyping
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor, nn
@@ -110,9 +112,20 @@ def to_program(module: nn.Module, image_size: tuple[int, int]) -> ExportedProgra
     """
     photographs = torch.zeros(2, image_size[0] + 11, image_size[1] + 22, 3, dtype=torch.uint8)
     device = next(module.parameters()).device
-    with torch.no_grad():
+    with torch.no_grad(), _without_shape_checks():
         module(photographs[:1].to(device))  # makes the anchors, which must not be made while tracing
         return torch.export.export(module, (photographs.to(device),), dynamic_shapes={"photographs": SIDES})
+
+
+@contextmanager
+def _without_shape_checks() -> Iterator[None]:
+    """Where somebody has shapes checked as the code runs, as our tests do: that cannot be traced."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def resize_plainly(

@@ -144,9 +144,8 @@ class Predictor:
         if isinstance(source, str | Path):
             source = find_images(source)
         elif not isinstance(source, Iterable) or isinstance(source, bytes | Mapping):
-            raise ValueError(
-                f"cannot predict on a {type(source).__name__}; give a path, an image, an array or a tensor"
-            )
+            kind = type(source).__name__
+            raise ValueError(f"cannot predict on a {kind}; give a path, an image, an array or a tensor")
         pictures = sources.expand(source)
         if isinstance(source, Sequence):
             pictures = iter(list(pictures))  # a path that does not exist is an error now, not when its turn comes
@@ -171,7 +170,7 @@ class Predictor:
             config = replace(config, top_k=max(top_k, config.candidates))
         return _Request(
             detect=config,
-            image_size=None if image_size is None else (image_size[0], image_size[1]),
+            image_size=image_size and (image_size[0], image_size[1]),
             score_threshold=score_threshold,
             top_k=top_k,
             labels=None if classes is None else self._labels(classes),
@@ -237,25 +236,20 @@ def load(
     """A network with its weights, ready to predict.
 
     Args:
-        source: nothing (the weights in this package), a preset such as `yolact-resnet50` (the published weights,
-            downloaded and converted once), a `.safetensors` file of ours, a `.pth` file of the original code, a hub
-            repository `owner/name`, or a graph that `yolact export` wrote (`.onnx`, `.xml`, `.engine`, `.pt2`).
+        source: as of `yolact.checkpoint.load`, or a graph that `yolact export` wrote (`.onnx`, `.xml`, ...).
         device: see `Predictor`.
         preset: of a `.pth` file, the model it is, where its tensors cannot tell.
         class_names: of a `.pth` file, its classes in the order of their labels.
-        runtime: what computes. None: PyTorch for weights, and for a graph what its kind of file is for. `auto`: what is
-            fastest on this machine. For weights, `onnxruntime` and `openvino` write a graph once, into the cache.
-        precision: of the network: `float32`, `bfloat16` or `float16`, where the runtime has a choice.
-        compile: PyTorch translates the network for this processor first, see `yolact.runtimes.pytorch`.
+        runtime, precision, compile: what computes, and how, see `yolact.runtimes.open_runtime`.
 
     Raises:
         FileNotFoundError, ValueError: as `yolact.checkpoint.load`, `yolact.runtimes.open_runtime` and `Predictor` say.
     """
-    made_from = source
-    if not runtimes.is_graph(source):
-        device = choose_device(device)  # before minutes of reading and downloading
-        made_from = checkpoint.load(source, preset=preset, class_names=class_names)
-    return Predictor(runtimes.open_runtime(made_from, runtime, device, precision, compile))
+    if source is not None and runtimes.is_graph(source):
+        return Predictor(runtimes.open_runtime(source, runtime, device, precision, compile))
+    device = choose_device(device)  # before minutes of reading and downloading
+    network = checkpoint.load(source, preset=preset, class_names=class_names)
+    return Predictor(runtimes.open_runtime(network, runtime, device, precision, compile))
 
 
 def _check_size(image_size: Any) -> None:

@@ -144,8 +144,15 @@ def _suppress_in_graph(raw: RawOutput, config: DetectConfig) -> Kept:
     def as_found(scores: Tensor, labels: Tensor, anchors: Tensor, *everything: Tensor) -> tuple[Tensor, ...]:
         return scores.clone(), labels.clone(), anchors.clone()
 
-    def again(scores: Tensor, labels: Tensor, anchors: Tensor, *everything: Tensor) -> tuple[Tensor, ...]:
-        return _suppress_all(*everything, config)
+    def again(
+        scores: Tensor,
+        labels: Tensor,
+        anchors: Tensor,
+        class_logits: Tensor,
+        box_deltas: Tensor,
+        anchors_cxcywh: Tensor,
+    ) -> tuple[Tensor, ...]:
+        return _suppress_all(class_logits, box_deltas, anchors_cxcywh, config)
 
     everything = (raw.class_logits, raw.box_deltas, raw.anchors_cxcywh)
     return torch.cond(is_enough.all(), as_found, again, (*found, *everything))

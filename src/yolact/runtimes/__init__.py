@@ -31,9 +31,13 @@ class Runtime(Protocol):
     name: str
     """`pytorch`, `onnxruntime`, `openvino` or `tensorrt`."""
 
-    config: ModelConfig
-    detect: DetectConfig
-    """What it does unless a call asks for something else."""
+    @property
+    def config(self) -> ModelConfig: ...
+
+    @property
+    def detect(self) -> DetectConfig:
+        """What it does unless a call asks for something else."""
+        ...
 
     def describe(self) -> str:
         """One line for people: which runtime, version, precision and processor."""
@@ -100,9 +104,7 @@ def open_runtime(
     return _open_graph(Path(source).expanduser(), kind, device, precision)
 
 
-def _open_graph(
-    path: Path, kind: RuntimeKind | None, device: str | torch.device, precision: Precision
-) -> Runtime:
+def _open_graph(path: Path, kind: RuntimeKind | None, device: str | torch.device, precision: Precision) -> Runtime:
     suffix = path.suffix.lower()
     if suffix not in GRAPHS:
         raise ValueError(f"{path} is no exported graph; those end in {', '.join(GRAPHS)}")

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 
 from yolact.checkpoint import cache_folder
 from yolact.config import DetectConfig
-from yolact.deployable import Deployable
+from yolact.deployable import Deployable, Operation
 from yolact.model import Yolact
 from yolact.runtimes import Precision, Runtime, RuntimeKind
 from yolact.runtimes.exported import written_whole
@@ -96,7 +96,7 @@ def _exported(
     suffix: str,
     write: Callable[[Deployable, Path], Path],
     precision: Precision = "float32",
-    plain: Sequence = (),
+    plain: Sequence[Operation] = (),
     machine: str = "",
 ) -> Path:
     key = f"{weights_hash(network)[:16]}-{_hash(_code(), *_versions(), precision, machine)[:16]}"
@@ -134,7 +134,7 @@ def _measured(key: str, openers: dict[RuntimeKind, Callable[[], Runtime]]) -> Ru
             runtime.run([photograph])
             if number >= WARM_UP:
                 seconds[kind].append(time.perf_counter() - start)
-    typical = {kind: median(times) for kind, times in seconds.items()}
+    typical: dict[RuntimeKind, float] = {kind: median(times) for kind, times in seconds.items()}
     best = min(typical, key=lambda kind: typical[kind])
     _log.info("%s", ", ".join(f"{kind} {1000 * value:.0f} ms" for kind, value in typical.items()))
     path = _choices_file()
@@ -177,7 +177,7 @@ def _circumstances() -> str:
 
 
 def _versions() -> list[str]:
-    found = [f"yolact {importlib.metadata.version("yolact")}"]
+    found = [f"yolact {importlib.metadata.version('yolact')}"]
     for package in PACKAGES:
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")

@@ -94,7 +94,8 @@ class Difference:
 def compare(expected: Outputs, found: Outputs, image_size: tuple[int, int]) -> Difference:
     """Compare a batch of outputs.
 
-    Detections are matched, not taken in order: equal scores may come in any order, and the last place may go to another.
+    Detections are matched, not taken in order: equal scores may come in any order, and the last place may go to
+    another.
 
     Args:
         expected, found: outputs as `yolact.deployable.Deployable` gives them, with the same forms of masks.
@@ -128,8 +129,8 @@ def compare(expected: Outputs, found: Outputs, image_size: tuple[int, int]) -> D
         unmatched=unmatched,
         score=score,
         box=box,
-        mask_iou=lowest,
-        pixels=pixels / max(area, 1),
+        mask_iou=float(lowest),
+        pixels=float(pixels / max(area, 1)),
         side=max(height, width),
     )
 

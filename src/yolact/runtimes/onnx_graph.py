@@ -35,6 +35,7 @@ def to_onnx(deployable: Deployable) -> "onnx_ir.Model":
         ImportError: onnx or onnxscript is missing.
     """
     need_onnx("exporting to ONNX")
+    import onnx_ir
     import torch.onnx
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
@@ -56,6 +57,9 @@ def to_onnx(deployable: Deployable) -> "onnx_ir.Model":
     kept = [value for value in model.graph.outputs if value.name not in (IMAGES, FRACTIONS)]
     model.graph.outputs.clear()
     model.graph.outputs.extend(kept)
+    for value in kept:
+        if value.name == "mask_bits" and value.shape is not None:  # the last side has a formula for a name
+            value.shape = onnx_ir.Shape([*value.shape[:3], "row_bytes"])
     model.metadata_props.update(Description.of(deployable).to_metadata())
     return model
 

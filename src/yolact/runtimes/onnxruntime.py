@@ -56,10 +56,9 @@ class OnnxRuntime(CutGraphRuntime):
         model = read(self.path)
         super().__init__(Description.from_metadata(model.metadata_props, self.path))
         if precision != "float32":
-            raise ValueError(f"ONNX Runtime computes in what the graph was written in; {precision} is not a choice here")
+            raise ValueError(f"ONNX Runtime computes in what a graph was written in; {precision} is not a choice here")
         self._provider = _provider(device)
         self._session = self._open(onnx_ir.to_proto(cut(model)).SerializeToString())
-        self._names = [output.name for output in self._session.get_outputs()]
         self._whole: onnxruntime.InferenceSession | None = None
 
     def describe(self) -> str:
@@ -69,14 +68,13 @@ class OnnxRuntime(CutGraphRuntime):
         return f"ONNX Runtime {onnxruntime.__version__}, {self.description.precision}, on {where}"
 
     def compute(self, images: Float32[np.ndarray, "B 3 h w"]) -> Outputs:
-        return dict(zip(self._names, self._session.run(self._names, {IMAGES: images}), strict=True))
+        return _run(self._session, {IMAGES: images})
 
     def run_graph(self, photographs: UInt8[np.ndarray, "B H W 3"]) -> Outputs:
         """All that the graph computes, as it stands in the file, by the names of its outputs."""
         if self._whole is None:
             self._whole = self._open(str(self.path))
-        names = [output.name for output in self._whole.get_outputs()]
-        return dict(zip(names, self._whole.run(names, {PIXELS: photographs}), strict=True))
+        return _run(self._whole, {PIXELS: photographs})
 
     def _open(self, model: bytes | str) -> "onnxruntime.InferenceSession":
         import onnxruntime
@@ -84,6 +82,8 @@ class OnnxRuntime(CutGraphRuntime):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings are about what it does to the graph
         options.intra_op_num_threads = torch.get_num_threads()
+        # Its threads would otherwise turn in circles while the masks are made.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             return onnxruntime.InferenceSession(model, options, providers=[self._provider])
         except Exception as error:  # it has a type for each kind of failure, and documents none
@@ -128,6 +128,12 @@ def _provider(device: str | torch.device) -> tuple[str, dict[str, Any]]:
     if kind == "cpu" or not has_cuda:
         return "CPUExecutionProvider", {}
     return "CUDAExecutionProvider", {"device_id": int(index or 0)}
+
+
+def _run(session: "onnxruntime.InferenceSession", inputs: Outputs) -> Outputs:
+    names = [output.name for output in session.get_outputs()]
+    arrays: Any = session.run(names, inputs)
+    return dict(zip(names, arrays, strict=True))
 
 
 def _reason(error: Exception) -> str:

@@ -84,7 +84,7 @@ class TensorRtRuntime(GraphRuntime):
         if precision not in ("float32", self.description.precision):
             raise ValueError(f"{path} computes in {self.description.precision}; build another for {precision}")
         need_tensorrt()
-        import tensorrt
+        import tensorrt  # type: ignore[import-not-found]
 
         self.device = torch.device("cuda" if str(device) == "auto" else device)
         if self.device.type != "cuda" or not torch.cuda.is_available():
@@ -100,7 +100,7 @@ class TensorRtRuntime(GraphRuntime):
         self._lock = threading.Lock()
 
     def describe(self) -> str:
-        import tensorrt
+        import tensorrt  # type: ignore[import-not-found]
 
         gpu = torch.cuda.get_device_name(self.device)
         return f"TensorRT {tensorrt.__version__}, {self.description.precision}, on {gpu}"
@@ -115,7 +115,7 @@ class TensorRtRuntime(GraphRuntime):
 
     def run_on_device(self, photographs: torch.Tensor) -> dict[str, torch.Tensor]:
         """As `run_graph`, from a tensor on the GPU to tensors on the GPU, without waiting for it."""
-        import tensorrt
+        import tensorrt  # type: ignore[import-not-found]
 
         with self._lock, torch.cuda.device(self.device):
             self._context.set_input_shape(PIXELS, tuple(photographs.shape))
@@ -137,14 +137,14 @@ _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT32": "int32", "INT64": "int
 
 def need_tensorrt() -> None:
     try:
-        import tensorrt  # noqa: F401
+        import tensorrt  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
         raise ImportError("TensorRT is not installed: pip install tensorrt (it needs a GPU of NVIDIA's)") from error
 
 
 def _build(model: "onnx_ir.Model") -> bytes:
     import onnx_ir
-    import tensorrt
+    import tensorrt  # type: ignore[import-not-found]
 
     if not torch.cuda.is_available():
         raise ValueError("an engine is built on the GPU that it will run on, and this machine has none")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch.export import ExportedProgram
+from torch.export.passes import move_to_device_pass
 from torch.fx import GraphModule
 
 from yolact.deployable import SIDES, Deployable, Operation, to_program
@@ -58,7 +59,7 @@ class TorchExportRuntime(GraphRuntime):
         with warnings.catch_warnings(action="ignore"):
             program = torch.export.load(self.path)
             if self.device.type != "cpu":
-                program = torch.export.passes.move_to_device_pass(program, self.device)
+                program = move_to_device_pass(program, self.device)
             self._module = program.module()
 
     def describe(self) -> str:

@@ -1,0 +1,107 @@
+"""`yolact export`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from yolact.config import DetectConfig
+
+if TYPE_CHECKING:
+    from yolact.model import Yolact
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".engine", "torch": ".pt2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write one graph of standard operators, from the pixels of photographs to finished masks, and check it."""
+
+    to: Literal["onnx", "openvino", "tensorrt", "torch"]
+    """What it is for."""
+
+    weights: Annotated[Positional[str | None], tyro.conf.arg(metavar="WEIGHTS")] = None
+    """A preset, a .safetensors or .pth file, or a hub repository. None: the weights that come with the package."""
+
+    out: Path | None = None
+    """The file to write. None: the name of the model, in the current folder."""
+
+    masks: Annotated[tuple[Literal["bits", "soft", "regions"], ...], tyro.conf.arg(metavar="FORM [FORM ...]")] = (
+        "bits",
+    )
+    """bits: at the photograph's size, eight pixels a byte. soft: probabilities at prototype scale. regions: each mask
+    on a grid of fixed size, with its box."""
+
+    region_size: int = 112
+    """Samples along each side of `regions`."""
+
+    top_k: int = 100
+    """Detections for a photograph."""
+
+    nms: Literal["fast", "cross-class"] = "fast"
+    """How overlapping detections are suppressed; `fast` is the paper's."""
+
+    image_size: tuple[int, int] | None = None
+    """Height and width that the graph resizes photographs to. None: what the network was trained at."""
+
+    precision: Literal["float32", "float16"] = "float32"
+    """float16: for TensorRT."""
+
+    int8: bool = False
+    """Compute the network in 8-bit integers, as far as it stays accurate; needs --calibrate."""
+
+    calibrate: Path | None = None
+    """A data.yaml: its training images set the ranges of the integers, its validation images show what they cost."""
+
+    allow_ap_loss: float = 1.0
+    """Points of mask AP that INT8 may cost before nothing is written."""
+
+    photographs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE [SOURCE ...]")] = ()
+    """Images, folders and globs to check the file on. None: those of the repository, or made ones."""
+
+    check: bool = True
+    """Run the written file and compare it with PyTorch."""
+
+    def run(self) -> int:
+        from yolact import checkpoint
+        from yolact.benchmark import read_photographs
+        from yolact.data.source import DataConfig
+
+        if self.int8 != (self.calibrate is not None):
+            raise ValueError("--int8 needs --calibrate DATA.YAML to measure ranges on, and --calibrate needs --int8")
+        data = None if self.calibrate is None else DataConfig.read(self.calibrate)  # refused before minutes of work
+        photographs = read_photographs(self.photographs)[0] if self.check else None
+        network = checkpoint.load(self.weights)
+        if data is None:
+            print(self._write(network, self.out or Path(network.config.name + SUFFIXES[self.to]), photographs))
+            return 0
+        from yolact.quantize import quantize
+
+        target = self.out or Path(f"{network.config.name}-int8{SUFFIXES[self.to]}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory() as folder:
+            exact = Path(folder) / f"float32{SUFFIXES[self.to]}"
+            print(self._write(network, exact, photographs))
+            print(quantize(exact, target, data, self.allow_ap_loss).table())
+        files = [file for file in (target, target.with_suffix(".bin")) if file.is_file()]
+        print("written:", ", ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in files))
+        return 0
+
+    def _write(self, network: "Yolact", path: Path, photographs: Any) -> str:
+        from yolact.export import export
+
+        exported = export(
+            network,
+            self.to,
+            path,
+            detect=DetectConfig(nms=self.nms, top_k=self.top_k),
+            masks=self.masks,
+            region_size=self.region_size,
+            image_size=self.image_size,
+            precision=self.precision,
+            photographs=photographs,
+        )
+        return exported.report()

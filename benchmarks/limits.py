@@ -58,7 +58,7 @@ def products() -> dict[str, Callable[[], torch.Tensor]]:
     return {
         "float32": lambda: single @ single,
         "bfloat16": lambda: half @ half,
-        "INT8": lambda: torch._int_mm(whole, whole),
+        "INT8": lambda: torch._int_mm(whole, whole),  # pyright: ignore[reportPrivateImportUsage],
     }
 
 

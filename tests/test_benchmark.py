@@ -314,6 +314,31 @@ def test_agreement(scripts: Path) -> None:
     assert "33 % of labels in place, 100 %" in agreement.worst([other])
 
 
+def test_stand_in_for_the_deformable_convolution(scripts: Path) -> None:
+    from yolact.model.deformable import DeformableConv2d
+
+    torch.manual_seed(0)
+    ours, theirs = DeformableConv2d(4, 2), module("contenders.original").DeformableStandIn(4, 4, 3, 2, 1)
+    torch.nn.init.normal_(ours.offset_mask.weight, std=0.3)
+    names = {name.replace("offset_mask", "conv_offset_mask"): value for name, value in ours.state_dict().items()}
+    theirs.load_state_dict(names)
+    image = torch.randn(1, 4, 9, 11)
+    torch.testing.assert_close(theirs(image), ours(image))
+
+
+@pytest.mark.slow
+def test_side_by_side(scripts: Path, tmp_path: Path) -> None:
+    photograph = next(iter(sorted((ROOT / "photos").glob("*.jpg"))))
+    command = [sys.executable, scripts / "peers.py", "--only", "eager", "mask-rcnn-550", "--rounds", "1"]
+    command += ["--photographs", photograph, "--json", tmp_path / "peers.json", "--original", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "| float32 against Mask R-CNN, 550 |" in result.stdout
+    content = json.loads((tmp_path / "peers.json").read_text())
+    assert content["summaries"].keys() == {"eager", "mask-rcnn-550"}
+    assert 200 <= content["facts"]["weights"]["passing"][0] <= 400
+    assert content["facts"]["weights"]["mean_area"] == pytest.approx(0.057, rel=0.25)
+
+
 def test_growth_tables(scripts: Path, tmp_path: Path) -> None:
     growth = module("growth")
     rows = [{"batch": 1, "total": 20.0}, {"batch": 2, "total": 30.123456}]

@@ -70,10 +70,17 @@ def serve(connection: Connection, entry: Entry, photographs: list[np.ndarray], t
             return contender.describe()
 
         answer(connection, build, "ready")
-        while (command := connection.recv()) != "stop":
+        while (command := next_command(connection)) != "stop":
             assert contender is not None
             run = {"measure": measure_all, "find": find_all}[command]
             answer(connection, lambda run=run: run(contender, photographs), "done")
+
+
+def next_command(connection: Connection) -> str:
+    try:
+        return connection.recv()
+    except EOFError:  # nobody is there any more
+        return "stop"
 
 
 def measure_all(contender: Contender, photographs: list[np.ndarray]) -> list[dict[str, float]]:

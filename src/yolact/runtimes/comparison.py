@@ -28,13 +28,15 @@ class Limits:
     scores compete for the last place, rounding decides."""
 
 
+LEAST_PIXELS = 64
+FURTHEST = 0.01
+"""Of the photograph's longer side: where a counterpart is looked for."""
+
 LIMITS = {
     "float32": Limits(score=1e-3, box=2e-4, mask_iou=0.98, pixels=1e-4, unmatched=0.01),
-    "float16": Limits(score=0.03, box=5e-3, mask_iou=0.9, pixels=2e-3, unmatched=0.1),
+    "float16": Limits(score=0.03, box=FURTHEST, mask_iou=0.9, pixels=2e-3, unmatched=0.1),
 }
 """By the precision of the network."""
-
-LEAST_PIXELS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def compare(expected: Outputs, found: Outputs, image_size: tuple[int, int]) -> D
     lowest = 1.0
     total = unmatched = 0
     for i in range(len(expected["count"])):
-        pairs, lonely = _match(expected, found, i)
+        pairs, lonely = _match(expected, found, i, max(image_size))
         total, unmatched = total + len(pairs) + lonely, unmatched + lonely
         for a, b in pairs:
             score = max(score, *(abs(float(expected[n][i, a] - found[n][i, b])) for n in ("scores", "mask_scores")))
@@ -135,18 +137,20 @@ def compare(expected: Outputs, found: Outputs, image_size: tuple[int, int]) -> D
     )
 
 
-def _match(expected: Outputs, found: Outputs, i: int) -> tuple[list[tuple[int, int]], int]:
-    """For each detection of photograph i its counterpart; and how many of either side have none."""
+def _match(expected: Outputs, found: Outputs, i: int, side: int) -> tuple[list[tuple[int, int]], int]:
+    """For each detection of photograph i its counterpart; and how many of either side have none.
+
+    What is further away than rounding could move it is another object, or another choice among boxes of the same one.
+    """
     ours, theirs = int(expected["count"][i]), int(found["count"][i])
     free = np.ones(theirs, dtype=bool)
-    size = np.maximum(np.abs(expected["boxes"][i]).max(), 1)
     pairs = []
     for a in range(ours):
         score = np.abs(found["scores"][i, :theirs] - expected["scores"][i, a])
         box = np.abs(found["boxes"][i, :theirs] - expected["boxes"][i, a]).max(axis=-1, initial=0)
-        fits = free & (found["labels"][i, :theirs] == expected["labels"][i, a]) & (score < 0.1) & (box < 0.05 * size)
+        fits = free & (found["labels"][i, :theirs] == expected["labels"][i, a]) & (score < 0.1) & (box <= FURTHEST * side)
         if fits.any():
-            b = int(np.where(fits, box / size + score, np.inf).argmin())
+            b = int(np.where(fits, box / side + score, np.inf).argmin())
             free[b] = False
             pairs.append((a, b))
     return pairs, max(ours, theirs) - len(pairs)

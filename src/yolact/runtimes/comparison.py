@@ -148,7 +148,9 @@ def _match(expected: Outputs, found: Outputs, i: int, side: int) -> tuple[list[t
     for a in range(ours):
         score = np.abs(found["scores"][i, :theirs] - expected["scores"][i, a])
         box = np.abs(found["boxes"][i, :theirs] - expected["boxes"][i, a]).max(axis=-1, initial=0)
-        fits = free & (found["labels"][i, :theirs] == expected["labels"][i, a]) & (score < 0.1) & (box <= FURTHEST * side)
+        fits = (
+            free & (found["labels"][i, :theirs] == expected["labels"][i, a]) & (score < 0.1) & (box <= FURTHEST * side)
+        )
         if fits.any():
             b = int(np.where(fits, box / side + score, np.inf).argmin())
             free[b] = False

@@ -33,7 +33,7 @@ def plus() -> Yolact:
     network = _random(yolact_plus_resnet50(**small, deformable_blocks=(1, 1, 1)))
     for name, parameter in network.named_parameters():
         if "offset_mask.weight" in name:
-            torch.nn.init.normal_(parameter, std=0.02)
+            torch.nn.init.normal_(parameter, std=0.02, generator=torch.Generator().manual_seed(0))
     return network
 
 

@@ -209,8 +209,9 @@ def _one_of(outputs: Outputs, i: int, detect: DetectConfig | None) -> Outputs:
     found = {name: outputs[name][i : i + 1] for name in (*COMPACT, FRACTIONS) if name in outputs}
     if detect is None or detect.top_k >= found["scores"].shape[1]:
         return found
-    of_all = {"count": np.minimum(found["count"], detect.top_k), "prototypes": found["prototypes"]}
-    return {name: of_all.get(name, array[:, : detect.top_k]) for name, array in found.items()}
+    rows = set(found) - {"count", "prototypes"}
+    found |= {name: found[name][:, : detect.top_k] for name in rows}
+    return {**found, "count": np.minimum(found["count"], detect.top_k)}
 
 
 @contextmanager

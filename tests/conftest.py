@@ -1,17 +1,13 @@
 """What all tests share."""
 
-import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
 
-ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared"
-"""Reference outputs and data that lie beside a working copy and are not part of the project."""
+from locations import SHARED
 
-sys.path.insert(0, str(Path(__file__).parent))
 torch.set_num_threads(1)  # the tests run in parallel processes
 
 

@@ -1,18 +1,17 @@
 """Small networks to export, and photographs to run them on."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
 
+from locations import ROOT
 from yolact.config import ModelConfig
 from yolact.deployable import Deployable
 from yolact.model import Yolact, build_model
 from yolact.presets import yolact_mobilenetv4, yolact_plus_resnet50
 from yolact.runtimes.exported import Outputs
 
-PHOTOGRAPHS = sorted((Path(__file__).parents[1] / "photos").glob("*.jpg"))
+PHOTOGRAPHS = sorted((ROOT / "photos").glob("*.jpg"))
 CLASSES = ("cat", "dog", "cow")
 
 
@@ -33,7 +32,7 @@ def plus() -> Yolact:
     network = _random(yolact_plus_resnet50(**small, deformable_blocks=(1, 1, 1)))
     for name, parameter in network.named_parameters():
         if "offset_mask.weight" in name:
-            torch.nn.init.normal_(parameter, std=0.02, generator=torch.Generator().manual_seed(0))
+            torch.nn.init.normal_(parameter, std=1.0, generator=torch.Generator().manual_seed(0))
     return network
 
 

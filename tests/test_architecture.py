@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from locations import ROOT
+
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 

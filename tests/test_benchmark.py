@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ROOT
+from locations import ROOT
 from yolact import benchmark, checkpoint
 from yolact.benchmark import STAGES, Distribution, Report, measure, read_photographs, stages, synthesize
 from yolact.config import DetectConfig

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from locations import ROOT
 from yolact import checkpoint
 from yolact.config import DetectConfig
 from yolact.deployable import Deployable
@@ -16,7 +17,7 @@ from yolact.instances import Instances
 from yolact.model import Yolact, build_model
 from yolact.presets import yolact_efficientnet_lite0
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "yolact_in_50_lines.py"
+EXAMPLE = ROOT / "examples" / "yolact_in_50_lines.py"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from conftest import ROOT
+from locations import ROOT
 from mask_parts import parts_of
 from yolact.instances import Instances
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import yolact
-from conftest import ROOT
+from locations import ROOT
 from yolact import checkpoint
 from yolact.data.source import Source
 from yolact.evaluate import evaluate

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graphs import PHOTOGRAPHS, crowded, in_pytorch, parity, photograph, plus
+from locations import ROOT
 from yolact import checkpoint
 from yolact.config import DetectConfig
 from yolact.deployable import COMPACT, Deployable
@@ -160,7 +161,7 @@ def test_names_types_and_open_sides(crowded_onnx: Path):
 
 
 def test_files_tell_nothing_of_where_they_were_made(crowded_onnx: Path, crowded_pt2: Path, people_xml: Path):
-    here = str(Path(__file__).parents[2]).encode()
+    here = str(ROOT).encode()
     for path in (crowded_onnx, crowded_pt2, people_xml):
         assert here not in path.read_bytes()
 

@@ -1,5 +1,7 @@
 """Exported graphs give what PyTorch gives: whole, as they stand in the file, and as our runtimes use them."""
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -205,6 +207,27 @@ def test_threads_share_a_runtime(crowded_onnx: Path, kind: Any):
     for thread in threads:
         thread.join()
     assert all(np.allclose(found[i], expected[i], atol=1e-6) for i in range(4))
+
+
+AFTER_TWO = """
+import os, signal, sys
+from yolact.runtimes.openvino import OpenVinoRuntime
+import numpy as np
+
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+first, second = (OpenVinoRuntime(sys.argv[1], "cpu") for _ in range(2))
+for runtime in (first, second):
+    runtime.run([np.zeros((64, 64, 3), np.uint8)])
+del runtime, first
+del second
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(len(heard) != 1)
+"""
+
+
+def test_signals_arrive_after_two_openvino_runtimes_went(crowded_onnx: Path):
+    subprocess.run([sys.executable, "-c", AFTER_TWO, crowded_onnx], check=True)
 
 
 def test_half_precision_in_openvino_is_close(people_xml: Path):

@@ -13,7 +13,7 @@ from yolact.runtimes import Precision
 from yolact.runtimes.exported import FRACTIONS, IMAGES, CutGraphRuntime, Outputs
 from yolact.runtimes.openvino_graph import PLAIN as PLAIN
 from yolact.runtimes.openvino_graph import convert as convert
-from yolact.runtimes.openvino_graph import cut, description_of, need_openvino, new_core
+from yolact.runtimes.openvino_graph import cut, description_of, need_openvino, shared_core
 from yolact.runtimes.openvino_graph import describe as describe
 from yolact.runtimes.openvino_graph import read as read
 from yolact.runtimes.openvino_graph import write as write
@@ -44,10 +44,9 @@ class OpenVinoRuntime(CutGraphRuntime):
     def __init__(self, path: str | Path, device: str | torch.device = "auto", precision: Precision = "float32") -> None:
         need_openvino()
         self.path = Path(path).expanduser()
-        self._core = new_core()
-        self._device = _device(self._core, device)
-        self._options = _options(self._core, self._device, precision)
-        model = read(self.path, self._core)
+        self._device = _device(device)
+        self._options = _options(self._device, precision)
+        model = read(self.path)
         super().__init__(description_of(model, self.path))
         self.precision = precision if self.description.precision == "float32" else self.description.precision
         self._model = cut(model)
@@ -80,11 +79,11 @@ class OpenVinoRuntime(CutGraphRuntime):
             raise ValueError(f"OpenVINO leaves out the low-pass of {self.path.name}; export it with --to openvino")
         with self._lock:
             if "whole" not in self._requests:
-                self._requests["whole"] = self._compile(read(self.path, self._core))
+                self._requests["whole"] = self._compile(read(self.path))
             return _infer(self._requests["whole"], photographs)
 
     def _compile(self, model: "openvino.Model") -> "openvino.InferRequest":
-        return self._core.compile_model(model, self._device, self._options).create_infer_request()
+        return shared_core().compile_model(model, self._device, self._options).create_infer_request()
 
 
 def _infer(request: "openvino.InferRequest", values: np.ndarray) -> Outputs:
@@ -99,16 +98,17 @@ def _name(output: Any) -> str:
     return next((name for name in (*COMPACT, FRACTIONS) if name in names), min(names))
 
 
-def _device(core: "openvino.Core", device: str | torch.device) -> str:
+def _device(device: str | torch.device) -> str:
+    available = shared_core().available_devices
     name = "CPU" if str(device) in ("auto", "cpu") else str(device).upper().replace(":", ".")
-    if name not in core.available_devices:
-        has = ", ".join(name.lower() for name in core.available_devices)
+    if name not in available:
+        has = ", ".join(name.lower() for name in available)
         raise ValueError(f"OpenVINO cannot compute on {device} here; choose one of {has}")
     return name
 
 
-def _options(core: "openvino.Core", device: str, precision: Precision) -> dict[str, Any]:
-    able = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+def _options(device: str, precision: Precision) -> dict[str, Any]:
+    able = shared_core().get_property(device, "OPTIMIZATION_CAPABILITIES")
     names = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
     if names[precision] not in able:
         raise ValueError(f"OpenVINO does not compute in {precision} on this {device}; choose float32")

@@ -1,5 +1,6 @@
 """The OpenVINO graph: made of a network, written as `.xml` with its weights in a `.bin` beside it, read and cut."""
 
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def convert(deployable: Deployable) -> "openvino.Model":
         raise ValueError(f"OpenVINO would leave out the low-pass; make the Deployable with plain={PLAIN}")
 
     model = to_onnx(deployable)
-    converted = new_core().read_model(io.BytesIO(onnx_ir.to_proto(model).SerializeToString()))
+    converted = shared_core().read_model(io.BytesIO(onnx_ir.to_proto(model).SerializeToString()))
     describe(converted, Description.of(deployable))
     return converted
 
@@ -68,7 +69,7 @@ def write(model: "Deployable | openvino.Model", path: str | Path) -> Path:
     return path
 
 
-def read(path: Path, core: "openvino.Core | None" = None) -> "openvino.Model":
+def read(path: Path) -> "openvino.Model":
     """An `.xml` or `.onnx` file.
 
     Raises:
@@ -79,7 +80,7 @@ def read(path: Path, core: "openvino.Core | None" = None) -> "openvino.Model":
     if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
         raise FileNotFoundError(f"{path.with_suffix('.bin')} does not exist; it belongs to {path.name}")
     try:
-        return (core or new_core()).read_model(path)
+        return shared_core().read_model(path)
     except RuntimeError as error:
         raise ValueError(f"{path} is damaged, incomplete, or no graph of OpenVINO; export it again") from error
 
@@ -121,8 +122,13 @@ def description_of(model: "openvino.Model", path: Path) -> Description:
     return Description.from_metadata({}, path)
 
 
-def new_core() -> "openvino.Core":
-    """OpenVINO, which has deformable convolution, but does not find it in ONNX files by itself."""
+@functools.cache
+def shared_core() -> "openvino.Core":
+    """OpenVINO, which has deformable convolution, but does not find it in ONNX files by itself.
+
+    One for the whole process: each sets a stack for signals aside and, when it goes, puts back the one it found. If
+    that belongs to another that went before it, the next signal, such as Ctrl-C, is a segmentation fault.
+    """
     import openvino
     from openvino.frontend.onnx import ConversionExtension
 

@@ -1,15 +1,19 @@
 """The PyTorch runtime: what its options may change, and what they may not."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+from locations import ROOT
 from test_predictor import photograph, small_network
 from yolact.config import DetectConfig
 from yolact.runtimes.pytorch import PyTorchRuntime
 
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")
 NAMES = ["boxes", "scores", "mask_scores", "labels", "count", "coefficients", "windows", "prototypes"]
 
 
@@ -49,8 +53,28 @@ def test_half_precision_leaves_the_given_network_alone_and_the_results_close():
     assert "bfloat16" in half.describe()
 
 
+COMPILED_TWICE = """
+from torch._dynamo.utils import counters
+from test_predictor import photograph, small_network
+from yolact.runtimes.pytorch import PyTorchRuntime
+
+runtime = PyTorchRuntime(small_network(), "cpu", compile=True)
+runtime.run([photograph(0)])
+runtime.run([photograph(1)])
+assert counters["stats"]["unique_graphs"] == 1, counters["stats"]
+assert counters["inductor"]["mkldnn_conv_weight_pack_matcher_count"] > 0, "weights were no constants"
+assert counters["inductor"]["binary_folding_conv"] > 0, "batch norms were not folded"
+"""
+
+
+@NEEDS_COMPILER
+def test_it_is_compiled_once_with_its_weights():
+    # Elsewhere, as the checks of shapes and types that run in tests are in the compiler's way.
+    subprocess.run([sys.executable, "-c", COMPILED_TWICE], check=True, cwd=ROOT / "tests")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")
+@NEEDS_COMPILER
 @pytest.mark.filterwarnings("default")
 def test_compiled_is_eager():
     network = small_network()

@@ -18,10 +18,14 @@ class AnchorGrid:
     def __call__(self, levels: list[Tensor], image_size: tuple[int, int]) -> Float[Tensor, "A 4"]:
         """Anchors (cx, cy, w, h) as fractions of an image of `image_size`, for the feature maps P3 to P7."""
         sizes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in levels)
-        key = (sizes, image_size, levels[0].device)
+        return self._at(sizes, image_size, levels[0].device)
+
+    @torch.compiler.assume_constant_result  # or it would be compiled again once the first anchors are remembered
+    def _at(self, sizes: tuple[tuple[int, int], ...], image_size: tuple[int, int], device: torch.device) -> Tensor:
+        key = (sizes, image_size, device)
         if key not in self._made:
             with torch.inference_mode(False):  # what prediction makes must serve training too
-                self._made[key] = make_anchors(self.config, sizes, image_size).to(levels[0].device)
+                self._made[key] = make_anchors(self.config, sizes, image_size).to(device)
         return self._made[key]
 
 

@@ -1,9 +1,9 @@
 """The network in PyTorch: eager or compiled, on any device, in any precision that the device computes well."""
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -101,10 +101,9 @@ class PyTorchRuntime:
         prepared = _Planar(self.network if is_as_given else copy.deepcopy(self.network).to(self._dtype)).eval()
         if not self.compiled:
             return prepared
-        options: dict[str, Any] = (
-            {"freezing": True} if self.device.type == "cpu" else {"triton.cudagraphs": True, "max_autotune": True}
-        )
-        return torch.compile(prepared, dynamic=False, options=options)
+        if self.device.type == "cpu":
+            return _freezing(torch.compile(prepared, dynamic=False))
+        return torch.compile(prepared, dynamic=False, options={"triton.cudagraphs": True, "max_autotune": True})
 
 
 class _Planar(nn.Module):
@@ -120,6 +119,24 @@ class _Planar(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 h w"]) -> RawOutput:
         raw = self.network(images)
         return replace(raw, prototypes=raw.prototypes.float().contiguous())
+
+
+def _freezing(compiled: Callable[[Tensor], RawOutput]) -> Callable[[Tensor], RawOutput]:
+    """Let it compile weights as constants: folded into each other and laid out as this processor reads them best."""
+    import torch._inductor.config as inductor
+
+    met, lock = set[torch.Size](), threading.Lock()
+
+    def compute(images: Tensor) -> RawOutput:
+        if images.shape in met:
+            return compiled(images)
+        # Not as an option of torch.compile: it would hold for the second half of compiling only, which is too late.
+        with lock, inductor.patch(freezing=True):
+            raw = compiled(images)
+        met.add(images.shape)
+        return raw
+
+    return compute
 
 
 def _only(detections: Detections, i: int) -> Detections:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from golden import uniform
 from yolact.boxes import cxcywh_to_xyxy, decode, pairwise_iou, window
 from yolact.config import DetectConfig
+from yolact.detect import nms_cpu, postprocess
 from yolact.detect.nms import cross_class_nms, fast_nms, fast_nms_by_class, traditional_nms
 from yolact.detect.postprocess import detect, soft_masks, to_outputs, windows_of
 from yolact.structures import RawOutput
@@ -100,6 +101,12 @@ def sequential_order(row):
     return -score, label, anchor
 
 
+def compiled(probabilities, boxes, config):
+    """The form for CPUs, one image at a time: rows as `sequential` gives them."""
+    kept = [nms_cpu.fast_nms(p.numpy(), b.numpy(), config) for p, b in zip(probabilities, boxes, strict=True)]
+    return [list(zip(*(row.tolist() for row in rows), strict=True)) for rows in kept]
+
+
 def as_rows(kept, image):
     scores, labels, anchors = (tensor[image] for tensor in kept)
     rows = zip(scores.tolist(), labels.tolist(), anchors.tolist(), strict=True)
@@ -114,14 +121,18 @@ def as_rows(kept, image):
     st.sampled_from([3, 16, 64, 256]),
     st.sampled_from([None, 1, 3]),
 )
-def test_fast_nms_is_its_definition_in_both_forms_ties_included(seed, candidates, top_k, pairs, levels):
+def test_fast_nms_is_its_definition_in_every_form_ties_included(seed, candidates, top_k, pairs, levels):
     probabilities, boxes = random_case(seed, levels=levels)
     config = DetectConfig(candidates=candidates, top_k=top_k)
     by_class, ranked = fast_nms_by_class(probabilities, boxes, config), fast_nms(probabilities, boxes, config, pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nms_cpu, "FIRST_PAIRS", pairs)
+        walked = compiled(probabilities, boxes, config)
     for image in range(2):
         expected = sequential(probabilities[image], boxes[image], config, greedy=False)
         assert as_rows(by_class, image) == expected
         assert as_rows(ranked, image) == expected
+        assert walked[image] == expected
 
 
 @settings(max_examples=20, deadline=None)
@@ -133,15 +144,52 @@ def test_ranked_pairs_give_what_the_classes_give_at_full_size(seed, classes, lev
         fast_nms(probabilities, boxes, config), fast_nms_by_class(probabilities, boxes, config), strict=True
     ):
         assert torch.equal(ours[ours >= 0], expected[ours >= 0])
+    assert compiled(probabilities, boxes, config)[0] == as_rows(fast_nms(probabilities, boxes, config), 0)
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 4, 512])
-def test_boxes_without_area_are_dropped_in_both_forms(pairs):
+def test_boxes_without_area_are_dropped_in_every_form(pairs):
     boxes = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.3, 0.3, 0.3, 0.3], [0.3, 0.3, 0.3, 0.3], [0.7, 0.7, 0.9, 0.9]]])
     probabilities = torch.tensor([[[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]]])
     kept = fast_nms(probabilities, boxes, DetectConfig(), pairs)
     assert as_rows(kept, 0) == as_rows(fast_nms_by_class(probabilities, boxes, DetectConfig()), 0)
+    assert as_rows(kept, 0) == compiled(probabilities, boxes, DetectConfig())[0]
     assert [row[2] for row in as_rows(kept, 0) if row[1] == 0] == [0, 1, 3]  # 0 / 0 overlaps what is before it
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.sampled_from([0.0, 0.05, 0.4, 1.0]), st.booleans(), st.sampled_from([5, 100]))
+def test_raw_output_gives_the_same_with_and_without_a_compiler(seed, score_floor, is_odd, top_k):
+    generator = torch.Generator().manual_seed(seed)
+    logits, deltas = (3 * torch.randn(2, 60, n, generator=generator) for n in (5, 4))
+    if is_odd:  # as broken weights give them
+        odd = torch.tensor([float("nan"), float("inf"), -float("inf"), 1e30])
+        deltas.view(-1)[torch.randint(480, (40,), generator=generator)] = odd.repeat(10)
+    anchors = 0.1 + 0.5 * torch.rand(60, 4, generator=generator)
+    raw = RawOutput(logits, deltas, torch.randn(2, 60, 3), torch.randn(2, 3, 8, 8), anchors, (64, 64))
+    config = DetectConfig(score_floor=score_floor, top_k=top_k)
+    ours = detect(raw, config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postprocess, "_compiled_nms", lambda: None)
+        expected = detect(raw, config)
+    assert ours.scores.shape == (2, top_k)
+    for image in range(2):
+        found, there = ours.valid[image], expected.valid[image]
+        for name in ("scores", "labels", "boxes", "coefficients"):
+            mine, other = getattr(ours, name)[image, found], getattr(expected, name)[image, there]
+            torch.testing.assert_close(mine, other, rtol=0, atol=0, equal_nan=True)
+
+
+def test_nothing_that_is_a_number():
+    raw = RawOutput(
+        class_logits=torch.full((1, 9, 4), float("nan")),
+        box_deltas=torch.zeros(1, 9, 4),
+        coefficients=torch.zeros(1, 9, 3),
+        prototypes=torch.zeros(1, 3, 8, 8),
+        anchors_cxcywh=torch.full((9, 4), 0.5),
+        image_size=(64, 64),
+    )
+    assert not detect(raw, DetectConfig()).valid.any()
 
 
 @pytest.mark.parametrize("nms", ["fast", "cross-class", "traditional"])
@@ -194,7 +242,7 @@ def test_parity_clips_boxes_on_one_side_only():
         anchors_cxcywh=anchors,
         image_size=(64, 64),
     )
-    detections = detect(raw, DetectConfig())
+    detections = detect(raw, DetectConfig(top_k=2))
     one_sided = to_outputs(detections, (10, 10), one_sided=True)["boxes"][0]
     torch.testing.assert_close(one_sided, torch.tensor([[14.0, 0.0, 10.0, -4.0], [0.0, 0.0, 10.0, 10.0]]))
     both = to_outputs(detections, (10, 10), one_sided=False)["boxes"][0]

@@ -3,44 +3,17 @@
 Written for a compiler: loops over whole contiguous rows, without branches, which it turns into vector instructions.
 """
 
-import inspect
-from collections.abc import Callable
-from functools import cache
-from typing import Any
-
-import numba
 import numpy as np
 from numba import types
+
+from yolact.detect.compiled import inner, outer
 
 LOG2_E = np.float32(1 / np.log(2))
 TAYLOR = tuple(np.float32(np.log(2) ** k / np.prod(np.arange(1.0, k + 1))) for k in range(8))
 """Of 2^x at 0, exact to single precision for x in -0.5..0.5."""
 
-_OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 
-
-def _inner(function: Callable[..., Any]) -> Any:
-    # Without the wrapper by which the tests check shapes, which Numba cannot read.
-    return numba.njit(inspect.unwrap(function), **_OPTIONS)
-
-
-def _outer(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile at the first call, which takes seconds, or take what an earlier process has left."""
-
-    def deferred(function: Callable[..., Any]) -> Callable[..., Any]:
-        @cache
-        def compiled() -> Any:
-            try:
-                return numba.njit(*signature, cache=True, **_OPTIONS)(inspect.unwrap(function))
-            except RuntimeError:  # there is no folder to leave it in
-                return numba.njit(*signature, **_OPTIONS)(inspect.unwrap(function))
-
-        return lambda *arguments: compiled()(*arguments)
-
-    return deferred
-
-
-@_inner
+@inner
 def _assemble(prototypes, coefficients, window, bits, cells):
     """Fill `cells`, row after row of the window, with probabilities."""
     x1, y1, x2, y2 = window
@@ -62,7 +35,7 @@ def _assemble(prototypes, coefficients, window, bits, cells):
     _sigmoid(cells[:size], bits[:size], bits[:size].view(np.float32))
 
 
-@_inner
+@inner
 def _sigmoid(values, bits, scale):
     """In place, by an exponential of which compilers can do many at once. `scale` is `bits`, read as float32."""
     a0, a1, a2, a3, a4, a5, a6, a7 = TAYLOR
@@ -77,7 +50,7 @@ def _sigmoid(values, bits, scale):
         values[i] = np.float32(1) / (np.float32(1) + exponential * scale[i])
 
 
-@_inner
+@inner
 def _begin(prototypes, coefficients, window, width):
     """The cells of an instance's window, and the memory with which `_enlarge_rows` enlarges them."""
     x1, y1, x2, y2 = window
@@ -87,7 +60,7 @@ def _begin(prototypes, coefficients, window, width):
     return cells, padded, np.full(2, -1), np.empty((2, width), np.float32)
 
 
-@_inner
+@inner
 def _enlarge_rows(first, last, window, across, fractions, cells, padded, held, lines):
     """Bring the cells of row `first` and of the next to the region's width: row r into lines[r % 2], where it stays."""
     x1, y1, x2, y2 = window
@@ -108,7 +81,7 @@ def _enlarge_rows(first, last, window, across, fractions, cells, padded, held, l
             line[x] = low + (padded[cell + np.uint32(1)] - low) * fractions[x]
 
 
-@_inner
+@inner
 def _edges(prototypes, coefficients, window, y, y2, down, down_fractions, across, fractions):
     """Where a mask begins or ends, going down its region's columns: the x and the y of each, line by line."""
     cells, padded, held, lines = _begin(prototypes, coefficients, window, len(across))
@@ -134,14 +107,14 @@ def _edges(prototypes, coefficients, window, y, y2, down, down_fractions, across
     return edges[:, :count]
 
 
-@_inner
+@inner
 def _longer(edges, size):
     longer = np.empty((2, size), np.int32)
     longer[:, : edges.shape[1]] = edges
     return longer
 
 
-@_inner
+@inner
 def _note(changed, eights, y, edges, count):
     """Append the columns that changed; `eights` are eight of them at once."""
     for eight in range(len(eights)):
@@ -153,7 +126,7 @@ def _note(changed, eights, y, edges, count):
     return count
 
 
-@_inner
+@inner
 def _in_order(edges, x1, x2, height):
     """Edges by column, as numbers of the photograph's pixels, which are counted down its columns."""
     places = np.zeros(x2 - x1 + 1, np.int64)
@@ -176,7 +149,7 @@ def _in_order(edges, x1, x2, height):
     return ordered[:count]
 
 
-@_inner
+@inner
 def _write_runs(positions, pixels, text, length):
     """Write COCO's compressed code: each run's length less that of the run before last, five bits a character."""
     start, one_ago, two_ago = 0, 0, 0
@@ -207,7 +180,7 @@ _INPUTS = (
 )
 
 
-@_outer(types.void(*_INPUTS, types.boolean[:, :, ::1], types.int64, types.int64, types.boolean))
+@outer(types.void(*_INPUTS, types.boolean[:, :, ::1], types.int64, types.int64, types.boolean))
 def fill(
     prototypes, coefficients, windows, regions, down, down_fractions, across, across_fractions, chosen,
     masks, left, top, clear,
@@ -231,7 +204,7 @@ def fill(
                 y += 1
 
 
-@_outer(types.Tuple((types.uint8[::1], types.int64[::1], types.int64[::1]))(*_INPUTS, types.int64))
+@outer(types.Tuple((types.uint8[::1], types.int64[::1], types.int64[::1]))(*_INPUTS, types.int64))
 def encode(
     prototypes, coefficients, windows, regions, down, down_fractions, across, across_fractions, chosen, height
 ):  # fmt: skip

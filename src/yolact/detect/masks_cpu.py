@@ -5,11 +5,8 @@ call it at once.
 """
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from yolact.detect import mask_loops
 from yolact.detect.masks import Region, regions_of, taps
+from yolact.detect.threads import run_on_threads
 
 WORTH_THREADS = 200_000
 """Pixels to work on from which on a second thread gains more than the 50 µs that waking it takes."""
@@ -135,14 +133,4 @@ def _share(work: Callable[[np.ndarray], None], regions: np.ndarray, extra: int =
                 return
             work(share)
 
-    others = [_threads(os.getpid()).submit(take) for _ in range(threads - 1)]
-    take()
-    for other in others:
-        if not other.cancel():  # one that has not begun is not waited for
-            other.result()
-
-
-@cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """A process that was forked has none of its parent's threads, hence one pool for each."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="yolact-masks")
+    run_on_threads(take, threads)

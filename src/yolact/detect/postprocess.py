@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import replace
+from functools import cache
+from types import ModuleType
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
@@ -109,15 +112,19 @@ def windows_of(detections: Detections) -> Int32[Tensor, "B N 4"]:
 def _suppress(raw: RawOutput, config: DetectConfig) -> Kept:
     """The kept candidates, as `yolact.detect.nms` gives them.
 
-    Eagerly, work follows what is in the picture. In a graph to be exported, it is fixed: enough for all but crowded
-    pictures, with a branch that looks at everything where it was not enough. Compiled for a GPU, where looking at
-    everything takes a fraction of a millisecond and branching on data would stop it, everything is looked at.
+    Eagerly, work follows what is in the picture; on a CPU it is compiled. In an exported graph, it is fixed: enough
+    for all but crowded pictures, with a branch that looks at everything where it was not enough. Compiled for a GPU,
+    where looking at everything takes a fraction of a millisecond and branching on data would stop it, everything is
+    looked at.
     """
     if torch.compiler.is_exporting() and raw.class_logits.shape[1] > EXPORTED_POOL:
         return _suppress_in_graph(raw, config)
     if torch.compiler.is_compiling():
         return _suppress_all(raw.class_logits, raw.box_deltas, raw.anchors_cxcywh, config)
-    lead, margin = _lead(raw.class_logits, config.score_floor)
+    compiled = _compiled_nms()
+    if compiled is not None and config.nms == "fast" and raw.class_logits.device.type == "cpu":
+        return _suppress_on_cpu(raw, config, compiled)
+    lead, margin = _lead(raw.class_logits), _margin(config.score_floor)
     pool = _pool(lead, max(int((lead > margin).sum(dim=-1).max()), 1))
     probabilities, boxes = _read(raw, pool)
     if config.nms == "fast":
@@ -129,8 +136,31 @@ def _suppress(raw: RawOutput, config: DetectConfig) -> Kept:
     return scores, labels, pool.gather(1, anchors)
 
 
+def _suppress_on_cpu(raw: RawOutput, config: DetectConfig, compiled: ModuleType) -> Kept:
+    margin, kept = _margin(config.score_floor), []
+    for logits, deltas in zip(raw.class_logits.detach().float(), raw.box_deltas.detach().float(), strict=True):
+        pool = torch.from_numpy(compiled.leading_anchors(logits.numpy(), margin))
+        probabilities = logits[pool].softmax(dim=-1)[:, 1:]
+        boxes = decode(deltas[pool], raw.anchors_cxcywh[pool])
+        scores, labels, places = map(torch.from_numpy, compiled.fast_nms(probabilities.numpy(), boxes.numpy(), config))
+        rows = ((scores, ABSENT), (labels, 0), (pool[places], 0))
+        kept.append([F.pad(row, (0, config.top_k - len(row)), value=filler) for row, filler in rows])
+    scores, labels, anchors = (torch.stack(rows) for rows in zip(*kept, strict=True))
+    return scores, labels, anchors
+
+
+@cache
+def _compiled_nms() -> ModuleType | None:
+    """None where Numba cannot be imported."""
+    try:
+        from yolact.detect import nms_cpu
+    except (ImportError, OSError):  # OSError: its compiler library is missing
+        return None
+    return nms_cpu
+
+
 def _suppress_in_graph(raw: RawOutput, config: DetectConfig) -> Kept:
-    lead, margin = _lead(raw.class_logits, config.score_floor)
+    lead, margin = _lead(raw.class_logits), _margin(config.score_floor)
     pool = _pool(lead, EXPORTED_POOL)
     probabilities, boxes = _read(raw, pool)
     is_enough = (lead > margin).sum(dim=-1) <= EXPORTED_POOL
@@ -167,16 +197,19 @@ def _kept_of(probabilities: Tensor, boxes: Tensor, config: DetectConfig) -> Kept
     return (fast_nms_by_class if config.nms == "fast" else cross_class_nms)(probabilities, boxes, config)
 
 
-def _lead(class_logits: Float[Tensor, "B A C1"], score_floor: float) -> tuple[Float[Tensor, "B A"], float]:
-    """How far each anchor's best class is ahead of background, and how far it must be to score above the floor.
+def _lead(class_logits: Float[Tensor, "B A C1"]) -> Float[Tensor, "B A"]:
+    """How far each anchor's best class is ahead of background."""
+    return class_logits[..., 1:].amax(dim=-1) - class_logits[..., 0]
 
-    A class beats the floor only if it beats background by that margin, whatever the other classes do. To compare spares
-    the exponentials of all the anchors, mostly 98 in a hundred, that show nothing.
+
+def _margin(score_floor: float) -> float:
+    """How far ahead of background a class must be to score above the floor, whatever the other classes do.
+
+    To compare spares the exponentials of all the anchors, mostly 98 in a hundred, that show nothing.
     """
-    lead = class_logits[..., 1:].amax(dim=-1) - class_logits[..., 0]
     if not 0 < score_floor < 1:
-        return lead, -math.inf
-    return lead, math.log(score_floor / (1 - score_floor)) - 0.1  # far more than rounding can move a logit
+        return -math.inf
+    return math.log(score_floor / (1 - score_floor)) - 0.1  # far more than rounding can move a logit
 
 
 def _pool(lead: Float[Tensor, "B A"], count: int) -> Int[Tensor, "B P"]:

@@ -107,9 +107,9 @@ class PyTorchRuntime:
 
 
 class _Planar(nn.Module):
-    """A network whose prototypes come one after the other, as masks are made of them, and in float32.
+    """A network whose outputs are as what comes after wants them: in float32, and one prototype after the other.
 
-    With channels last they come interleaved; while compiling, to lay them out anew costs next to nothing.
+    With channels last they come interleaved. Compiled, to write them differently costs next to nothing.
     """
 
     def __init__(self, network: Yolact) -> None:
@@ -118,7 +118,13 @@ class _Planar(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 h w"]) -> RawOutput:
         raw = self.network(images)
-        return replace(raw, prototypes=raw.prototypes.float().contiguous())
+        return replace(
+            raw,
+            class_logits=raw.class_logits.float(),
+            box_deltas=raw.box_deltas.float(),
+            coefficients=raw.coefficients.float(),
+            prototypes=raw.prototypes.float().contiguous(),
+        )
 
 
 def _freezing(compiled: Callable[[Tensor], RawOutput]) -> Callable[[Tensor], RawOutput]:

@@ -95,7 +95,7 @@ def open_runtime(
         from yolact.runtimes import automatic, pytorch
 
         if kind in (None, "pytorch"):
-            return pytorch.PyTorchRuntime(source, device, precision, compile)
+            return pytorch.PyTorchRuntime(source, device, precision, compile, folded=True)
         if kind == "auto":
             return automatic.fastest(source, device, precision, compile)
         return automatic.open_exported(source, kind, device, precision)

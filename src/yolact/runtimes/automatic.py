@@ -49,7 +49,7 @@ def fastest(network: Yolact, device: str | torch.device, precision: Precision, c
     from yolact.runtimes.pytorch import PyTorchRuntime
 
     def pytorch() -> Runtime:
-        return PyTorchRuntime(network, device, precision, compile)
+        return PyTorchRuntime(network, device, precision, compile, folded=True)
 
     openers: dict[RuntimeKind, Callable[[], Runtime]] = {"pytorch": pytorch}
     kinds: tuple[RuntimeKind, ...] = ("onnxruntime", "openvino", "tensorrt")

@@ -15,6 +15,7 @@ from yolact.detect.postprocess import detect as detect_in
 from yolact.detect.postprocess import to_outputs
 from yolact.device import choose_device
 from yolact.model import Yolact
+from yolact.model.folding import fold_batch_norms
 from yolact.pixels import to_network_input
 from yolact.runtimes import Precision
 from yolact.structures import Detections, RawOutput
@@ -29,6 +30,9 @@ class PyTorchRuntime:
         precision: of the network; what comes after it is always float32.
         compile: translate the network for this processor (`torch.compile`). The first photograph then takes half a
             minute, and so does the first of each other batch size or image size. On a CPU, it needs a C++ compiler.
+        detect: how detections are made of what the network computes.
+        folded: compute with a copy whose batch norms are folded into its convolutions. As with half precision, what is
+            done to the network later does not reach the copy.
 
     Raises:
         ValueError: a device that torch does not know or this machine does not have.
@@ -43,11 +47,12 @@ class PyTorchRuntime:
         precision: Precision = "float32",
         compile: bool = False,
         detect: DetectConfig = DetectConfig(),  # noqa: B008
+        folded: bool = False,
     ) -> None:
         self.device, self.precision, self.compiled, self.detect = choose_device(device), precision, compile, detect
         self.network = network.eval().to(self.device)
         self._dtype: torch.dtype = getattr(torch, precision)
-        self._compute = self._prepare()
+        self._compute = self._prepare(folded)
 
     @property
     def config(self) -> ModelConfig:
@@ -94,11 +99,15 @@ class PyTorchRuntime:
             outputs.append({name: tensor.cpu().numpy() for name, tensor in tensors.items()})
         return outputs
 
-    def _prepare(self) -> Callable[[Tensor], RawOutput]:
+    def _prepare(self, folded: bool) -> Callable[[Tensor], RawOutput]:
         # The layout that convolutions like best on CPUs and GPUs alike: a quarter less time on a CPU.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        is_as_given = not self.compiled and self._dtype == torch.float32
-        prepared = _Planar(self.network if is_as_given else copy.deepcopy(self.network).to(self._dtype)).eval()
+        network = self.network
+        if folded or self.compiled or self._dtype != torch.float32:
+            network = copy.deepcopy(network)
+        if folded:
+            fold_batch_norms(network)
+        prepared = _Planar(network.to(self._dtype)).eval()
         if not self.compiled:
             return prepared
         if self.device.type == "cpu":

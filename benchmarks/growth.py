@@ -222,7 +222,7 @@ def write(curve: Curve, folder: Path) -> None:
 
 
 def plot(curve: Curve, folder: Path) -> None:
-    """A small SVG, both axes logarithmic: equal steps are equal factors."""
+    """A small SVG. Axes are logarithmic: equal steps are equal factors; but not for values that differ little."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
@@ -234,11 +234,15 @@ def plot(curve: Curve, folder: Path) -> None:
     for name in list(curve.rows[0])[1:]:
         axes.plot(values, [row[name] for row in curve.rows], marker="o", markersize=4, label=name)
     axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.set_xticks(values, [f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values])
     axes.minorticks_off()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
+    drawn = [row[name] for row in curve.rows for name in list(row)[1:]]
+    if max(drawn) < 5 * min(drawn):
+        axes.set_ylim(0)
+    else:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(curve.axis)
     axes.set_ylabel(curve.unit)
     axes.set_title(curve.title, fontsize=10)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mask_parts import parts_of
-from yolact.config import ModelConfig
+from yolact.config import DetectConfig, ModelConfig
 from yolact.data.source import DataConfig, Source
 from yolact.evaluate import FIGURES, KINDS, CocoEvaluator, evaluate
 from yolact.instances import Instances
@@ -298,6 +299,7 @@ class Oracle(Predictor):
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
+        self.runtime: Any = SimpleNamespace(detect=DetectConfig())
         self.asked: list[dict[str, Any]] = []
 
     @property

@@ -16,8 +16,9 @@ from yolact.detect.postprocess import detect
 from yolact.device import choose_device
 from yolact.model import build_model
 from yolact.pixels import to_network_input
-from yolact.predictor import Predictor, _check_size
+from yolact.predictor import Predictor
 from yolact.presets import yolact_mobilenetv4
+from yolact.request import check_size
 
 
 def small_network(**changes):
@@ -174,9 +175,9 @@ def test_another_image_size(model: Predictor):
 
 @pytest.mark.parametrize("size", [320, "320", (320.5, 480), (320,), (320, 480, 3), (64, 100_000)])
 def test_sizes_of_another_kind(size: Any):
-    _check_size((320, 480))
+    check_size((320, 480))
     with pytest.raises(ValueError, match=r"image_size is .*\(height, width\)"):
-        _check_size(size)
+        check_size(size)
 
 
 def test_a_dictionary_is_no_list_of_photographs(model: Predictor):

@@ -37,7 +37,7 @@ def test_calibration_takes_evenly_from_training_images_and_never_from_the_others
 
 
 def test_too_few_photographs_are_an_error(tmp_path: Path):
-    with pytest.raises(ValueError, match="3 training images to calibrate on; INT8 needs 4"):
+    with pytest.raises(ValueError, match=r"3 training images \(besides those of val\) to calibrate on; INT8 needs 4"):
         calibration_photographs(data_set(tmp_path, 3, 1))
 
 

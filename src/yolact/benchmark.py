@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
-from yolact.config import DetectConfig
 from yolact.host import PeakMemory, host_facts
 from yolact.instances import Instances
 from yolact.predictor import Predictor
@@ -131,9 +130,7 @@ def measure(
     Raises:
         ValueError: no photographs, or fewer than one round or photograph in a batch.
     """
-    for name, value in (("photographs", len(photographs)), ("rounds", rounds), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name}: {value}; measuring needs at least 1")
+    _refuse(photographs=len(photographs), rounds=rounds, batch_size=batch_size, warm_up=warm_up + 1)
     times: dict[str, list[float]] = {}
     found: list[int] = []
     used = PeakMemory()
@@ -170,6 +167,13 @@ def measure(
     )
 
 
+def _refuse(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            least = 0 if name == "warm_up" else 1
+            raise ValueError(f"{name}: {value - 1 + least}; measuring needs at least {least}")
+
+
 def stages(
     predictor: Predictor,
     batch: Photographs,
@@ -179,7 +183,7 @@ def stages(
 ) -> dict[str, float]:
     """Seconds of each stage of one batch, in the order of `STAGES`, without the total."""
     runtime: Any = predictor.runtime
-    config, moments = DetectConfig(top_k=top_k), [clock()]
+    config, moments = replace(runtime.detect, top_k=top_k), [clock()]
 
     def passed(result: Any) -> Any:
         _wait(runtime)
@@ -230,9 +234,10 @@ def _batches(photographs: Photographs, size: int) -> Iterator[Photographs]:
 def _predict(
     predictor: Predictor, batch: Photographs, score_threshold: float, top_k: int
 ) -> list[Bool[np.ndarray, "_ _ _"]]:
+    nms = predictor.runtime.detect.nms
     if len(batch) == 1:
-        return [predictor.predict(batch[0], score_threshold, top_k).masks]
-    return [found.masks for found in predictor.predict(batch, score_threshold, top_k, batch_size=len(batch))]
+        return [predictor.predict(batch[0], score_threshold, top_k, nms=nms).masks]
+    return [found.masks for found in predictor.predict(batch, score_threshold, top_k, nms=nms, batch_size=len(batch))]
 
 
 def _sizes(photographs: Photographs) -> list[tuple[int, int]]:

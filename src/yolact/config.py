@@ -4,6 +4,7 @@ The string below each field is its documentation. `ModelConfig` is exactly what 
 inside it (see `yolact.checkpoint`).
 """
 
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -70,6 +71,10 @@ class ModelConfig:
     ground truth that overlaps no anchor is forced on one, and the mask loss of sub-pixel boxes has no floor."""
 
     def __post_init__(self) -> None:
+        _check(
+            re.fullmatch(r"\w[\w.+ -]{0,99}", self.name) is not None,
+            f"name is {self.name!r}; it becomes part of file names: letters, digits and - . + _, at most 100",
+        )
         _check(len(self.class_names) > 0, "class_names is empty; name at least one class")
         _check(
             not isinstance(self.class_names, str),

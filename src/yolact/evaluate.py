@@ -178,7 +178,7 @@ def evaluate(
     split: Literal["train", "val"] = "val",
     image_ids: Collection[int] | None = None,
     out: Path | None = None,
-    nms: NmsKind = "fast",
+    nms: NmsKind | None = None,
     batch_size: int = 1,
     progress: bool = True,
 ) -> Evaluation:
@@ -192,19 +192,22 @@ def evaluate(
         split: of a data.yaml.
         image_ids: the images that count; None takes all.
         out: a folder for `box_results.json`, `mask_results.json` and `evaluation.json`.
+        nms: None takes what the runtime was made for: the paper's, unless a graph was exported with another.
         batch_size: images that go through the network together.
         progress: show a progress bar.
 
     Raises:
         ValueError: no such split, a file that is not COCO's, or one that shares no class with the model.
     """
-    source = _source(data, split)
+    source = annotated_source(data, split)
     classes = data.classes if isinstance(data, DataConfig) else None
     evaluator = CocoEvaluator(source.annotations, predictor.config, image_ids, classes)
     readable: list[int] = []
     unreadable: list[str] = []
     pictures = _read(evaluator.truth, source.images, readable, unreadable, progress)
-    options = {"score_threshold": 0.0, "top_k": DETECTIONS, "nms": nms, "batch_size": batch_size}
+    own = predictor.runtime.detect
+    top_k = min(DETECTIONS, own.top_k)  # a graph may have been exported with fewer
+    options = {"score_threshold": 0.0, "top_k": top_k, "nms": nms or own.nms, "batch_size": batch_size}
     for i, instances in enumerate(predictor.predict(pictures, **options)):
         evaluator.update(readable[i], instances)
     evaluation = evaluator.compute()
@@ -234,7 +237,12 @@ def _read(
             yield pixels
 
 
-def _source(data: DataConfig | Source, split: str) -> Source:
+def annotated_source(data: DataConfig | Source, split: str) -> Source:
+    """The one folder of a split that can be evaluated.
+
+    Raises:
+        ValueError: there is none, or there are several.
+    """
     if isinstance(data, Source):
         return data
     sources = {"train": data.train, "val": (data.val,) if data.val else ()}.get(split, ())

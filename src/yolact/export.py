@@ -19,6 +19,7 @@ from yolact.model import Yolact
 from yolact.runtimes import onnxruntime, openvino, tensorrt, torch_export
 from yolact.runtimes.comparison import Difference, compare
 from yolact.runtimes.exported import GraphRuntime
+from yolact.weights_file import LARGEST_SIDE
 
 Target = Literal["onnx", "openvino", "tensorrt", "torch"]
 ExportPrecision = Literal["float32", "float16"]
@@ -93,6 +94,8 @@ def export(
     """
     kind, path = KINDS[to], Path(path).expanduser()
     _refuse(kind, to, path, detect, region_size, precision)
+    if image_size is not None and not 64 <= min(image_size) <= max(image_size) <= LARGEST_SIDE:
+        raise ValueError(f"image_size is {image_size}; it is (height, width), each from 64 to {LARGEST_SIDE} pixels")
     prepared = network
     if precision == "float16":
         prepared = copy.deepcopy(network).half()
@@ -155,7 +158,9 @@ def _resize(photograph: UInt8[np.ndarray, "H W 3"], height: int, width: int) -> 
 
 
 def _refuse(kind: _Kind, to: str, path: Path, detect: DetectConfig, region_size: int, precision: str) -> None:
-    if path.suffix.lower() != kind.suffix:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file")
+    if path.suffix != kind.suffix:
         raise ValueError(f"{path} should end in {kind.suffix}, as graphs for {to} do")
     if detect.nms == "traditional":
         raise ValueError("traditional NMS goes on until it is done, which a graph cannot; choose fast or cross-class")

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from itertools import islice
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
@@ -12,14 +10,14 @@ import numpy as np
 import torch
 
 from yolact import checkpoint, runtimes, sources
-from yolact.config import DetectConfig, ModelConfig, NmsKind
+from yolact.config import ModelConfig, NmsKind
 from yolact.device import choose_device
 from yolact.instances import Instances
 from yolact.model import Yolact
-from yolact.runtimes import Precision, Runtime, RuntimeKind
+from yolact.request import Request
+from yolact.runtimes import Precision, Runtime, RuntimeKind, UnfitPhotographError
 from yolact.runtimes.pytorch import PyTorchRuntime
 from yolact.sources import Loaded, Picture, Source, Unreadable, find_images, is_single
-from yolact.weights_file import LARGEST_SIDE
 
 OnError = Callable[[Path, Exception], None]
 
@@ -33,18 +31,6 @@ class Options(TypedDict, total=False):
     channel_order: Literal["rgb", "bgr"]
     batch_size: int
     on_error: OnError | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    """What a call of `predict` asks for, checked."""
-
-    detect: DetectConfig
-    image_size: tuple[int, int] | None
-    score_threshold: float | int
-    top_k: int
-    labels: tuple[int, ...] | None
-    channel_order: str
 
 
 class Predictor:
@@ -136,7 +122,7 @@ class Predictor:
             ValueError: an option out of range, a class unknown to the model, an empty folder, a file that is not a
                 photograph, an array or tensor of another kind. The message says which.
         """
-        request = self._request(score_threshold, top_k, nms, classes, image_size, channel_order)
+        request = Request.of(self.config, score_threshold, top_k, nms, classes, image_size, channel_order)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         if isinstance(source, Picture) or (isinstance(source, str | Path) and is_single(source)):
@@ -151,41 +137,8 @@ class Predictor:
             pictures = iter(list(pictures))  # a path that does not exist is an error now, not when its turn comes
         return self._predict_many(pictures, request, batch_size, on_error)
 
-    def _request(
-        self,
-        score_threshold: float | int,
-        top_k: int,
-        nms: NmsKind,
-        classes: Sequence[str] | None,
-        image_size: tuple[int, int] | None,
-        channel_order: str,
-    ) -> _Request:
-        if not 0 <= score_threshold <= 1:
-            raise ValueError(f"score_threshold is {score_threshold}; it must lie between 0 and 1")
-        if channel_order not in ("rgb", "bgr"):
-            raise ValueError(f"channel_order is {channel_order!r}; choose rgb or bgr")
-        _check_size(image_size)
-        config = DetectConfig(nms=nms, top_k=top_k)
-        if classes is not None:  # others must not take their places among the best
-            config = replace(config, top_k=max(top_k, config.candidates))
-        return _Request(
-            detect=config,
-            image_size=image_size and (image_size[0], image_size[1]),
-            score_threshold=score_threshold,
-            top_k=top_k,
-            labels=None if classes is None else self._labels(classes),
-            channel_order=channel_order,
-        )
-
-    def _labels(self, classes: Sequence[str]) -> tuple[int, ...]:
-        names = [classes] if isinstance(classes, str) else list(classes)
-        unknown = [name for name in names if name not in self.config.class_names]
-        if unknown:
-            raise ValueError(f"classes {unknown} are not among this model's: {', '.join(self.config.class_names)}")
-        return tuple(self.config.class_names.index(name) for name in names)
-
     def _predict_many(
-        self, pictures: Iterator[Source], request: _Request, batch_size: int, on_error: OnError | None
+        self, pictures: Iterator[Source], request: Request, batch_size: int, on_error: OnError | None
     ) -> Iterator[Instances]:
         def read_batch() -> list[Loaded | Unreadable]:
             return [sources.try_load(picture, request.channel_order) for picture in islice(pictures, batch_size)]
@@ -195,17 +148,29 @@ class Predictor:
             while batch:
                 upcoming = reader.submit(read_batch)
                 readable = [item for item in batch if isinstance(item, Loaded)]
-                results = iter(self._predict_batch(readable, request) if readable else ())
+                results = iter(self._predict_each(readable, request))
                 for item in batch:
-                    if isinstance(item, Loaded):
-                        yield next(results)
+                    found = next(results) if isinstance(item, Loaded) else item
+                    if isinstance(found, Instances):
+                        yield found
                     elif on_error is not None:
-                        on_error(item.path, item.error)
+                        on_error(found.path, found.error)
                     else:
-                        raise item.error
+                        raise found.error
                 batch = upcoming.result()
 
-    def _predict_batch(self, batch: Sequence[Loaded], request: _Request) -> list[Instances]:
+    def _predict_each(self, batch: Sequence[Loaded], request: Request) -> Sequence[Instances | Unreadable]:
+        """The results of a batch; where the runtime cannot take a file, that instead."""
+        try:
+            return self._predict_batch(batch, request) if batch else ()
+        except UnfitPhotographError as error:
+            if len(batch) > 1:
+                return [result for item in batch for result in self._predict_each([item], request)]
+            if batch[0].path is None:
+                raise
+            return [Unreadable(batch[0].path, ValueError(f"{batch[0].path}: {error}"))]
+
+    def _predict_batch(self, batch: Sequence[Loaded], request: Request) -> list[Instances]:
         found = self.runtime.run([item.pixels for item in batch], request.detect, request.image_size)
         results = []
         for item, outputs in zip(batch, found, strict=True):
@@ -246,15 +211,12 @@ def load(
         FileNotFoundError, ValueError: as `yolact.checkpoint.load`, `yolact.runtimes.open_runtime` and `Predictor` say.
     """
     if source is not None and runtimes.is_graph(source):
+        if preset is not None or class_names is not None:
+            raise ValueError(
+                f"{source} is a graph, which knows its model and classes; leave preset and class_names out"
+            )
         return Predictor(runtimes.open_runtime(source, runtime, device, precision, compile))
-    device = choose_device(device)  # before minutes of reading and downloading
+    if runtime in (None, "pytorch"):  # others have devices of their own
+        device = choose_device(device)  # before minutes of reading and downloading
     network = checkpoint.load(source, preset=preset, class_names=class_names)
     return Predictor(runtimes.open_runtime(network, runtime, device, precision, compile))
-
-
-def _check_size(image_size: Any) -> None:
-    if image_size is None:
-        return
-    whole = isinstance(image_size, Sequence) and all(isinstance(side, Integral) for side in image_size)
-    if not whole or len(image_size) != 2 or max(image_size) > LARGEST_SIDE:
-        raise ValueError(f"image_size is {image_size!r}; it is (height, width), each at most {LARGEST_SIDE} pixels")

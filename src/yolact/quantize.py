@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from yolact.data.annotations import annotated_size, read_image, read_json
-from yolact.data.source import DataConfig
+from yolact.data.source import DataConfig, Source
 from yolact.evaluate import evaluate
 from yolact.predictor import Predictor
 from yolact.runtimes import open_runtime
@@ -59,17 +59,24 @@ def calibration_photographs(data: DataConfig, most: int = MOST) -> list[UInt8[np
     Raises:
         ValueError: there are fewer than `FEWEST`, or one cannot be read.
     """
+    measured_on = set() if data.val is None else _files(data.val)
     paths = []
     for source in data.train:
         for image in read_json(source.annotations)["images"]:
             path = source.images / str(image.get("file_name"))
-            if path.is_file():
+            if path.is_file() and path.resolve() not in measured_on:
                 paths.append((path, image.get("height"), image.get("width")))
     count = min(most, len(paths))
     if count < FEWEST:
-        raise ValueError(f"{count} training images to calibrate on; INT8 needs {FEWEST}, better {MOST}")
+        raise ValueError(f"{count} training images (besides those of val) to calibrate on; INT8 needs {FEWEST}")
     chosen = [paths[i * len(paths) // count] for i in range(count)]
     return [read_image(path, annotated_size(path, height, width)) for path, height, width in chosen]
+
+
+def _files(source: Source) -> set[Path]:
+    return {
+        (source.images / str(image.get("file_name"))).resolve() for image in read_json(source.annotations)["images"]
+    }
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,8 @@ def check_ap(before: Predictor, after: Predictor, data: DataConfig, allowed: flo
         ValueError: more is lost.
     """
     cost = Cost(_points(before, data), _points(after, data))
+    if cost.before["mask AP"] <= 0:
+        raise ValueError("mask AP is 0 before quantizing, so what INT8 costs cannot be measured; check val's classes")
     if not cost.mask_ap_loss <= allowed:
         raise ValueError(
             f"INT8 costs {cost.mask_ap_loss:.2f} points of mask AP ({cost.before['mask AP']:.2f} to"
@@ -112,4 +121,6 @@ def check_ap(before: Predictor, after: Predictor, data: DataConfig, allowed: flo
 
 def _points(predictor: Predictor, data: DataConfig) -> dict[str, float]:
     found = evaluate(predictor, data, progress=False)
+    if found.unreadable:
+        raise ValueError(f"{len(found.unreadable)} images of val cannot be read: {', '.join(found.unreadable[:3])}")
     return {f"{kind} {name}": 100 * found[kind][name] for kind in ("mask", "box") for name in ("AP", "AP50")}

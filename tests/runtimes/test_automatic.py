@@ -46,7 +46,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ImportError("TensorRT is not installed")
         return Slow(kind, {"onnxruntime": 0.03, "openvino": 0.0}[kind])
 
-    def pytorch(*settings: Any) -> Slow:
+    def pytorch(*settings: Any, folded: bool) -> Slow:
         log.append("pytorch")
         return Slow("pytorch", 0.06)
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 from torch import Tensor
 
+import yolact.detect.threads  # noqa: F401  # early, see there
 from yolact.boxes import window
 
 Region = tuple[int, int, int, int]

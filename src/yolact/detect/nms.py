@@ -101,7 +101,7 @@ def traditional_nms(
         image_size: (height, width) in pixels. The original measures overlap on pixel grids, where a box from 3 to 5
             is three pixels wide (Fast R-CNN's convention).
     """
-    scores = probabilities.masked_fill(probabilities <= config.score_floor, ABSENT).transpose(1, 2).flatten(1)
+    scores = probabilities.masked_fill(~(probabilities > config.score_floor), ABSENT).transpose(1, 2).flatten(1)
     height, width = image_size
     pixels = boxes * boxes.new_tensor([width, height, width, height])
     pixels = pixels + boxes.new_tensor([0.0, 0.0, 1.0, 1.0])
@@ -128,7 +128,8 @@ def take(rows: Float[Tensor, "*#b A c"], anchors: Int[Tensor, "*b n"]) -> Float[
 
 def _above_floor(probabilities: Float[Tensor, "B A C"], config: DetectConfig) -> Float[Tensor, "B A C"]:
     """Remove the anchors that no class is sure enough of."""
-    return probabilities.masked_fill(probabilities.amax(dim=-1, keepdim=True) <= config.score_floor, ABSENT)
+    is_sure = probabilities.amax(dim=-1, keepdim=True) > config.score_floor  # which NaN is not
+    return probabilities.masked_fill(~is_sure, ABSENT)
 
 
 def _best(scores: Float[Tensor, "*b n"], count: int) -> tuple[Float[Tensor, "*b k"], Int[Tensor, "*b k"]]:

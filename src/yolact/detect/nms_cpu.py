@@ -27,14 +27,14 @@ def fast_nms(
     """As `yolact.detect.nms.fast_nms`, of one image, without padding."""
     entered = np.flatnonzero(probabilities.max(axis=1) > config.score_floor)
     by_class = probabilities[entered].T.ravel()  # in the order of equal scores: by class, then by anchor
-    boxes, kept, pairs = np.ascontiguousarray(boxes), np.empty(config.top_k, np.int64), FIRST_PAIRS
+    boxes, kept, pairs = np.ascontiguousarray(boxes), np.empty(min(config.top_k, len(by_class)), np.int64), FIRST_PAIRS
     while True:
         ranked = _best(by_class, pairs)
         labels, rows = np.divmod(ranked, max(len(entered), 1))
         anchors = entered[rows]
         threshold = np.float32(config.iou_threshold)
         count = _walk(labels, anchors, boxes, threshold, config.candidates, probabilities.shape[1], kept)
-        if count == config.top_k or pairs >= len(by_class):
+        if count == len(kept) or pairs >= len(by_class):
             chosen = kept[:count]
             return by_class[ranked[chosen]], labels[chosen], anchors[chosen]
         pairs *= 4

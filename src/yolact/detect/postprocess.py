@@ -37,7 +37,7 @@ def detect(raw: RawOutput, config: DetectConfig, mask_rescoring: MaskRescoring |
 
     Detections come by descending class score, also with `mask_rescoring`, which only fills in `mask_scores`.
     """
-    scores, labels, anchors = _suppress(raw, config)
+    scores, labels, anchors = _padded(_suppress(raw, config), _rows(raw, config))
     valid = scores > ABSENT
     scores = scores.clamp(min=0.0)
     boxes = decode(take(raw.box_deltas, anchors).float(), raw.anchors_cxcywh[anchors])
@@ -124,7 +124,7 @@ def _suppress(raw: RawOutput, config: DetectConfig) -> Kept:
     compiled = _compiled_nms()
     if compiled is not None and config.nms == "fast" and raw.class_logits.device.type == "cpu":
         return _suppress_on_cpu(raw, config, compiled)
-    lead, margin = _lead(raw.class_logits), _margin(config.score_floor)
+    lead, margin = _lead(raw.class_logits).nan_to_num(nan=-math.inf), _margin(config.score_floor)
     pool = _pool(lead, max(int((lead > margin).sum(dim=-1).max()), 1))
     probabilities, boxes = _read(raw, pool)
     if config.nms == "fast":
@@ -143,10 +143,23 @@ def _suppress_on_cpu(raw: RawOutput, config: DetectConfig, compiled: ModuleType)
         probabilities = logits[pool].softmax(dim=-1)[:, 1:]
         boxes = decode(deltas[pool], raw.anchors_cxcywh[pool])
         scores, labels, places = map(torch.from_numpy, compiled.fast_nms(probabilities.numpy(), boxes.numpy(), config))
-        rows = ((scores, ABSENT), (labels, 0), (pool[places], 0))
-        kept.append([F.pad(row, (0, config.top_k - len(row)), value=filler) for row, filler in rows])
-    scores, labels, anchors = (torch.stack(rows) for rows in zip(*kept, strict=True))
+        kept.append(_padded((scores[None], labels[None], pool[places][None]), _rows(raw, config)))
+    scores, labels, anchors = (torch.cat(rows) for rows in zip(*kept, strict=True))
     return scores, labels, anchors
+
+
+def _rows(raw: RawOutput, config: DetectConfig) -> int:
+    """N: how many detections there can be at most. Every runtime gives as many rows, whatever is in the picture."""
+    anchors, classes = raw.class_logits.shape[1], raw.class_logits.shape[2] - 1
+    if config.nms != "traditional":
+        anchors = min(config.candidates, anchors)
+    return min(config.top_k, anchors if config.nms == "cross-class" else classes * anchors)
+
+
+def _padded(kept: tuple[Tensor, Tensor, Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    scores, labels, anchors = kept
+    missing = (0, count - scores.shape[1])
+    return F.pad(scores, missing, value=ABSENT), F.pad(labels, missing), F.pad(anchors, missing)
 
 
 @cache
@@ -169,7 +182,7 @@ def _suppress_in_graph(raw: RawOutput, config: DetectConfig) -> Kept:
         is_enough = is_enough & is_exact
     else:
         scores, labels, anchors = _kept_of(probabilities, boxes, config)
-    found = (scores, labels, pool.gather(1, anchors))
+    found = _padded((scores, labels, pool.gather(1, anchors)), _rows(raw, config))
 
     def as_found(scores: Tensor, labels: Tensor, anchors: Tensor, *everything: Tensor) -> tuple[Tensor, ...]:
         return scores.clone(), labels.clone(), anchors.clone()
@@ -182,9 +195,9 @@ def _suppress_in_graph(raw: RawOutput, config: DetectConfig) -> Kept:
         box_deltas: Tensor,
         anchors_cxcywh: Tensor,
     ) -> tuple[Tensor, ...]:
-        return _suppress_all(class_logits, box_deltas, anchors_cxcywh, config)
+        return _padded(_suppress_all(class_logits, box_deltas, anchors_cxcywh, config), rows)
 
-    everything = (raw.class_logits, raw.box_deltas, raw.anchors_cxcywh)
+    rows, everything = _rows(raw, config), (raw.class_logits, raw.box_deltas, raw.anchors_cxcywh)
     return torch.cond(is_enough.all(), as_found, again, (*found, *everything))
 
 

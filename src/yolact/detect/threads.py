@@ -6,12 +6,14 @@ their processors to nobody. On few processors, threads besides them would come i
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 _PROCESS = os.getpid()
+"""Imported early (by `masks.py`), lest a process that was forked take itself for the one whose threads they are."""
 
 
 def run_on_threads(work: Callable[[], None], count: int) -> None:
@@ -35,6 +37,7 @@ def run_on_threads(work: Callable[[], None], count: int) -> None:
 
 def _run_on_openmp(parallel: Any, work: Callable[[], None], count: int) -> None:
     raised: list[BaseException] = []
+    done: list[int] = []
 
     @_BODY
     def body(_: int | None) -> None:
@@ -42,10 +45,13 @@ def _run_on_openmp(parallel: Any, work: Callable[[], None], count: int) -> None:
             work()
         except BaseException as error:  # there is no way through OpenMP for it
             raised.append(error)
+        done.append(threading.get_ident())
 
     parallel(body, None, count, 0)
     if raised:
         raise raised[0]
+    if threading.get_ident() not in done:  # a signal came just before or after `try`, and is lost with its exception
+        raise KeyboardInterrupt
 
 
 _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

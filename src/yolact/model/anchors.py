@@ -7,6 +7,9 @@ from torch import Tensor
 
 from yolact.config import ModelConfig
 
+MOST_KEPT = 32
+"""Sizes whose anchors are remembered."""
+
 
 class AnchorGrid:
     """The anchors of a network, computed once for each size of its feature maps."""
@@ -24,6 +27,8 @@ class AnchorGrid:
     def _at(self, sizes: tuple[tuple[int, int], ...], image_size: tuple[int, int], device: torch.device) -> Tensor:
         key = (sizes, image_size, device)
         if key not in self._made:
+            if len(self._made) >= MOST_KEPT:
+                self._made.clear()
             with torch.inference_mode(False):  # what prediction makes must serve training too
                 self._made[key] = make_anchors(self.config, sizes, image_size).to(device)
         return self._made[key]

@@ -25,7 +25,8 @@ def fold_batch_norms(network: Yolact) -> None:
     backbone, parameter = network.backbone, next(network.parameters())
     # Backbones of others may be made for one size.
     height, width = network.config.image_size if isinstance(backbone, TimmBackbone) else (96, 96)
-    example = torch.rand(1, 3, height, width, device=parameter.device, dtype=parameter.dtype)
+    generator = torch.Generator().manual_seed(0)  # of its own: loading weights changes no random numbers of others
+    example = torch.rand(1, 3, height, width, generator=generator).to(parameter)
     pairs, expected = _watch(backbone, example)
     names = {module: name for name, module in backbone.named_modules()}
     for convolution, norm in pairs:
@@ -54,7 +55,7 @@ def _watch(backbone: nn.Module, example: Tensor) -> tuple[Pairs, tuple[Tensor, .
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_hook(after))
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             hooks.append(module.register_forward_pre_hook(ahead))
     try:
         maps = backbone(example)

@@ -62,6 +62,10 @@ class Runtime(Protocol):
         ...
 
 
+class UnfitPhotographError(ValueError):
+    """A photograph that the graph cannot take, though it can take others."""
+
+
 def is_graph(source: Any) -> bool:
     """Whether this is the path of an exported graph, going by how it ends."""
     return isinstance(source, str | Path) and Path(source).suffix.lower() in GRAPHS
@@ -98,6 +102,8 @@ def open_runtime(
             return pytorch.PyTorchRuntime(source, device, precision, compile, folded=True)
         if kind == "auto":
             return automatic.fastest(source, device, precision, compile)
+        if compile:
+            raise ValueError(f"{kind} compiles graphs by itself; leave --compile out, or take --runtime pytorch")
         return automatic.open_exported(source, kind, device, precision)
     if compile:
         raise ValueError(f"{source} is a graph, which only its own runtime can compile; leave --compile out")

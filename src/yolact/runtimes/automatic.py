@@ -104,7 +104,8 @@ def _exported(
     if not path.is_file():
         _log.info("writing %s, once", path)
         prepared = network if precision == "float32" else copy.deepcopy(network).to(getattr(torch, precision))
-        write(Deployable(prepared, DetectConfig(), plain=plain), path)
+        detect = DetectConfig(top_k=DetectConfig().candidates)  # enough to choose classes
+        write(Deployable(prepared, detect, plain=plain), path)
     return path
 
 
@@ -124,7 +125,7 @@ def _measured(key: str, openers: dict[RuntimeKind, Callable[[], Runtime]]) -> Ru
     for kind, opener in openers.items():
         try:
             runtimes[kind] = opener()
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, OSError, RuntimeError) as error:
             _log.info("%s does not take part: %s", kind, error)
     seconds: dict[RuntimeKind, list[float]] = {kind: [] for kind in runtimes}
     photograph = _photograph()

@@ -139,19 +139,20 @@ class GraphRuntime:
         if detect is not None and detect.top_k > mine.top_k:
             raise ValueError(
                 f"this graph keeps {mine.top_k} detections, not {detect.top_k} (choosing classes needs"
-                f" {max(mine.candidates, mine.top_k)}); export it again with --top-k {detect.top_k}"
+                f" {max(mine.candidates, mine.top_k)}); ask for --top-k {mine.top_k}, or export it again with --top-k"
+                f" {detect.top_k}"
             )
         if detect is not None and (wanted := replace(detect, top_k=mine.top_k)) != mine:
             ours, theirs = asdict(mine), asdict(wanted)
             name = next(name for name in ours if ours[name] != theirs[name])
-            option = f"export it again with --{name.replace('_', '-')} {theirs[name]}"
-            remedy = "take the weights it was made from" if theirs[name] == "traditional" else option
+            option = f"leave --runtime out, or export it again with --{name.replace('_', '-')} {theirs[name]}"
+            remedy = "take the weights it was made from, in PyTorch" if theirs[name] == "traditional" else option
             raise ValueError(f"this graph was exported with {name} {ours[name]}, not {theirs[name]}; {remedy}")
         if image_size is not None and tuple(image_size) != tuple(self.config.image_size):
             height, width = self.config.image_size
             raise ValueError(
                 f"this graph resizes photographs to {height} by {width}, not {image_size[0]} by {image_size[1]};"
-                f" export it again with --image-size {image_size[0]} {image_size[1]}"
+                f" leave --runtime out, or export it again with --image-size {image_size[0]} {image_size[1]}"
             )
 
 

@@ -75,7 +75,7 @@ class OpenVinoRuntime(CutGraphRuntime):
         Raises:
             ValueError: an `.onnx` file with a low-pass, which OpenVINO would leave out without a word.
         """
-        if self.path.suffix == ".onnx" and self.config.antialias:
+        if self.path.suffix.lower() == ".onnx" and self.config.antialias:
             raise ValueError(f"OpenVINO leaves out the low-pass of {self.path.name}; export it with --to openvino")
         with self._lock:
             if "whole" not in self._requests:

@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,11 @@ from yolact.model.folding import fold_batch_norms
 from yolact.pixels import to_network_input
 from yolact.runtimes import Precision
 from yolact.structures import Detections, RawOutput
+
+MOST_COMPILED = 64
+"""Networks and shapes of photographs' batches compiled in one process; those beyond run eagerly."""
+
+_COMPILING = threading.Lock()
 
 
 class PyTorchRuntime:
@@ -96,6 +102,8 @@ class PyTorchRuntime:
         outputs = []
         for i, size in enumerate(sizes):
             tensors = to_outputs(_only(detections, i), size, self.config.parity)
+            if len(sizes) > 1:  # or the prototypes of one would keep those of all in memory
+                tensors["prototypes"] = tensors["prototypes"].clone()
             outputs.append({name: tensor.cpu().numpy() for name, tensor in tensors.items()})
         return outputs
 
@@ -138,17 +146,19 @@ class _Planar(nn.Module):
 
 def _freezing(compiled: Callable[[Tensor], RawOutput]) -> Callable[[Tensor], RawOutput]:
     """Let it compile weights as constants: folded into each other and laid out as this processor reads them best."""
+    import torch._dynamo.config as dynamo
     import torch._inductor.config as inductor
 
-    met, lock = set[torch.Size](), threading.Lock()
+    met: set[tuple[Any, ...]] = set()
 
     def compute(images: Tensor) -> RawOutput:
-        if images.shape in met:
+        key = (images.shape, images.stride(), torch.get_num_threads())  # for others of these it compiles again
+        if key in met:
             return compiled(images)
         # Not as an option of torch.compile: it would hold for the second half of compiling only, which is too late.
-        with lock, inductor.patch(freezing=True):
+        with _COMPILING, inductor.patch(freezing=True), dynamo.patch(recompile_limit=MOST_COMPILED):
             raw = compiled(images)
-        met.add(images.shape)
+        met.add(key)
         return raw
 
     return compute

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import UInt8
 
 from yolact.deployable import Deployable, Operation
-from yolact.runtimes import Precision
+from yolact.runtimes import Precision, UnfitPhotographError
 from yolact.runtimes.exported import Description, GraphRuntime, Outputs, written_whole
 from yolact.runtimes.onnx_graph import PIXELS, to_onnx
 
@@ -109,7 +109,9 @@ class TensorRtRuntime(GraphRuntime):
         """All that the engine computes, by the names of its outputs."""
         for axis, (least, most) in enumerate(zip(SMALLEST, LARGEST, strict=True)):
             if not least <= photographs.shape[axis] <= most:
-                raise ValueError(f"photographs are {photographs.shape}; an engine takes from {SMALLEST} to {LARGEST}")
+                raise UnfitPhotographError(
+                    f"photographs are {photographs.shape}; an engine takes from {SMALLEST} to {LARGEST}"
+                )
         pixels = torch.from_numpy(np.ascontiguousarray(photographs)).to(self.device)
         return {name: tensor.cpu().numpy() for name, tensor in self.run_on_device(pixels).items()}
 

@@ -1,5 +1,6 @@
 """A PyTorch program: written as `.pt2`, and run by PyTorch without any code of this package."""
 
+import json
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch.fx import GraphModule
 
 from yolact.deployable import SIDES, Deployable, Operation, to_program
 from yolact.device import choose_device
-from yolact.runtimes import Precision
+from yolact.runtimes import Precision, UnfitPhotographError
 from yolact.runtimes.exported import METADATA, Description, GraphRuntime, Outputs, written_whole
 
 PLAIN: tuple[Operation, ...] = ("deformable",)
@@ -57,7 +58,7 @@ class TorchExportRuntime(GraphRuntime):
             raise ValueError(f"a .pt2 program computes in what it was written in; {precision} is not a choice here")
         self.device = choose_device(device)
         with warnings.catch_warnings(action="ignore"):
-            program = torch.export.load(self.path)
+            program = _load(self.path)
             if self.device.type != "cpu":
                 program = move_to_device_pass(program, self.device)
             self._module = program.module()
@@ -71,9 +72,25 @@ class TorchExportRuntime(GraphRuntime):
         for axis, side in ((1, "height"), (2, "width")):
             if photographs.shape[axis] < SIDES[axis].min:
                 pixels = photographs.shape[axis]
-                raise ValueError(f"the {side} is {pixels}; a .pt2 program takes at least {SIDES[axis].min} pixels")
+                raise UnfitPhotographError(
+                    f"the {side} is {pixels}; a .pt2 program takes at least {SIDES[axis].min} pixels"
+                )
         pixels = torch.from_numpy(np.require(photographs, requirements=["C", "W"])).to(self.device)
         return {name: tensor.cpu().numpy() for name, tensor in self._module(pixels).items()}
+
+
+def _load(path: Path) -> ExportedProgram:
+    """The program, if it brings no code of its own: PyTorch would run what is pickled in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            tables = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
+        entries = [entry for table in tables for entry in table.get("config", {}).values()]
+        if any(entry.get("use_pickle", True) for entry in entries) or any("custom_obj" in name for name in names):
+            raise ValueError("it holds pickled objects, which could run code")
+        return torch.export.load(path)
+    except Exception as error:  # PyTorch raises many kinds
+        raise ValueError(f"{path} is damaged, or no program that this package wrote: {error or type(error)}") from error
 
 
 def _clean(program: ExportedProgram) -> None:

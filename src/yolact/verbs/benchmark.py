@@ -51,11 +51,16 @@ class Benchmark:
 
         from yolact.benchmark import measure, read_photographs
         from yolact.data.source import DataConfig
-        from yolact.evaluate import evaluate
+        from yolact.evaluate import annotated_source, evaluate
+        from yolact.runtimes.exported import written_whole
 
         if self.source is not None and self.model.weights is not None:
             raise ValueError(f"weights are given twice: {self.source} and --weights {self.model.weights}; give one")
         data = DataConfig.read(self.data) if self.data is not None else None  # refused before minutes of measuring
+        if data is not None:
+            annotated_source(data, self.split)
+        if self.out is not None and self.out.is_dir():
+            raise ValueError(f"{self.out} is a folder; name a file for --out")
         photographs, origin = read_photographs(self.photographs)
         predictor = replace(self.model, weights=self.source or self.model.weights).load()
         report = measure(
@@ -74,6 +79,6 @@ class Benchmark:
             report = replace(report, accuracy=accuracy)
         print(report.table())
         if self.out is not None:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.out.write_text(json.dumps(report.to_dict(), indent=2))
+            with written_whole(self.out) as unfinished:
+                unfinished.write_text(json.dumps(report.to_dict(), indent=2))
         return 0

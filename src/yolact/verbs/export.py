@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from yolact.config import DetectConfig
 
 if TYPE_CHECKING:
+    from yolact.export import Exported
     from yolact.model import Yolact
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".engine", "torch": ".pt2"}
@@ -69,31 +70,43 @@ class Export:
         from yolact import checkpoint
         from yolact.benchmark import read_photographs
         from yolact.data.source import DataConfig
+        from yolact.evaluate import annotated_source
+        from yolact.runtimes import is_graph
 
         if self.int8 != (self.calibrate is not None):
             raise ValueError("--int8 needs --calibrate DATA.YAML to measure ranges on, and --calibrate needs --int8")
+        if is_graph(self.weights):
+            raise ValueError(f"{self.weights} is a graph already; give the weights that it was made from")
+        if self.int8 and self.to not in ("onnx", "openvino"):
+            raise ValueError(f"INT8 is for ONNX and OpenVINO, not for {self.to}; take --to onnx or --to openvino")
+        if self.out is not None and self.out.suffix != SUFFIXES[self.to]:
+            raise ValueError(f"{self.out} should end in {SUFFIXES[self.to]}, as graphs for {self.to} do")
         data = None if self.calibrate is None else DataConfig.read(self.calibrate)  # refused before minutes of work
+        if data is not None:
+            annotated_source(data, "val")
         photographs = read_photographs(self.photographs)[0] if self.check else None
         network = checkpoint.load(self.weights)
         if data is None:
-            print(self._write(network, self.out or Path(network.config.name + SUFFIXES[self.to]), photographs))
+            target = self.out or Path(network.config.name + SUFFIXES[self.to])
+            print(self._write(network, target, photographs).report())
             return 0
         from yolact.quantize import quantize
+        from yolact.runtimes.comparison import Difference
 
-        target = self.out or Path(f"{network.config.name}-int8{SUFFIXES[self.to]}")
+        target = (self.out or Path(f"{network.config.name}-int8{SUFFIXES[self.to]}")).expanduser()
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory() as folder:
             exact = Path(folder) / f"float32{SUFFIXES[self.to]}"
-            print(self._write(network, exact, photographs))
+            print(Difference.table(self._write(network, exact, photographs).differences))
             print(quantize(exact, target, data, self.allow_ap_loss).table())
         files = [file for file in (target, target.with_suffix(".bin")) if file.is_file()]
         print("written:", ", ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in files))
         return 0
 
-    def _write(self, network: "Yolact", path: Path, photographs: Any) -> str:
+    def _write(self, network: "Yolact", path: Path, photographs: Any) -> "Exported":
         from yolact.export import export
 
-        exported = export(
+        return export(
             network,
             self.to,
             path,
@@ -104,4 +117,3 @@ class Export:
             precision=self.precision,
             photographs=photographs,
         )
-        return exported.report()

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+import yolact
 from yolact import checkpoint
 from yolact.config import DetectConfig
 from yolact.host import host_facts
 from yolact.images import read_image
 from yolact.instances import Instances
 from yolact.model import build_model
-from yolact.predictor import Predictor
 from yolact.presets import PRESETS
 from yolact.runtimes.pytorch import PyTorchRuntime
 from yolact.sources import find_images
@@ -122,7 +122,7 @@ def over_photograph(rounds: int) -> Curve:
 
 def over_batch(rounds: int) -> Curve:
     """Photographs in memory to masks, with the light network that comes with the package; of one photograph."""
-    predictor = Predictor(checkpoint.load(), "cpu")
+    predictor = yolact.load(device="cpu")
     photographs = read(ROOT / "photos")
     rows = []
     for batch in BATCHES:

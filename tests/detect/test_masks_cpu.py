@@ -181,18 +181,23 @@ def test_threads_may_call_at_once(many_threads):
 
 
 FORKED = """
-import os, numpy as np, torch
-from yolact.detect import masks_cpu
+import os, sys, numpy as np, torch
+import yolact.instances
 torch.set_num_threads(2)
+torch.rand(1000, 1000).sigmoid()  # now torch has threads
+if sys.argv[1] == "before" and (child := os.fork()):
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+from yolact.detect import masks_cpu
 masks_cpu.WORTH_THREADS = 0
 parts = np.ones((1, 9, 9), np.float32), np.ones((8, 1), np.float32), np.array([[0, 0, 9, 9]] * 8, np.int32), (60, 60)
 assert masks_cpu.full_masks(*parts).all()
-if child := os.fork():
+if sys.argv[1] == "after" and (child := os.fork()):
     raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 os._exit(0 if masks_cpu.full_masks(*parts).all() else 7)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-def test_a_forked_process_has_threads_of_its_own():
-    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)
+@pytest.mark.parametrize("forked", ["before", "after"])
+def test_a_process_forked_before_or_after_the_first_mask_has_threads_of_its_own(forked: str):
+    subprocess.run([sys.executable, "-c", FORKED, forked], check=True, timeout=120)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -178,6 +180,27 @@ def test_raw_output_gives_the_same_with_and_without_a_compiler(seed, score_floor
         for name in ("scores", "labels", "boxes", "coefficients"):
             mine, other = getattr(ours, name)[image, found], getattr(expected, name)[image, there]
             torch.testing.assert_close(mine, other, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "traditional"])
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_anchors_that_overflow_take_no_places(raw, nms, is_compiled, monkeypatch: pytest.MonkeyPatch):
+    if not is_compiled:
+        monkeypatch.setattr(postprocess, "_compiled_nms", lambda: None)
+    bad = torch.arange(300) % 40 == 7
+    config, without = DetectConfig(nms=nms), replace(raw, class_logits=raw.class_logits.clone())
+    odd = replace(raw, class_logits=raw.class_logits.clone())
+    odd.class_logits[:, bad] = torch.tensor(float("inf"))
+    without.class_logits[:, bad, 0] = 50.0
+    found, expected = detect(odd, config), detect(without, config)
+    assert int(found.valid.sum()) > 50
+    assert torch.equal(found.scores, expected.scores)
+    assert torch.equal(found.valid, expected.valid)
+
+
+def test_asking_for_everything_costs_no_more_than_there_is(raw):
+    assert detect(raw, DetectConfig(top_k=10**12)).scores.shape == (1, 4 * 200)
+    assert detect(raw, DetectConfig(top_k=10**12, nms="cross-class")).scores.shape == (1, 200)
 
 
 def test_nothing_that_is_a_number():

@@ -76,6 +76,10 @@ def test_a_loaded_network_is_folded_in_a_copy():
     from yolact.runtimes import open_runtime
 
     network = trained(presets.yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4))
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
     runtime = open_runtime(network, device="cpu")
+    assert torch.equal(torch.rand(1), expected)  # others' random numbers stay as they were
     assert norms(network) > 0
     assert norms(runtime._compute) == 0  # type: ignore[attr-defined]

@@ -116,3 +116,9 @@ def test_a_batch_is_its_images_one_by_one():
     together, alone = network(images), network(images[1:])
     torch.testing.assert_close(together.class_logits[1:], alone.class_logits, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(together.prototypes[1:], alone.prototypes, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "/tmp/a", ".hidden", "a\nb", "a" * 200])
+def test_a_name_that_would_leave_its_folder_is_refused(name):
+    with pytest.raises(ValueError, match="name is .* file names"):
+        presets.yolact_resnet18(name=name)

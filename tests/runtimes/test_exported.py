@@ -1,15 +1,19 @@
 """Exported files: what they say of themselves, and how anything else is refused."""
 
+import pickle
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from graphs import crowded
 from yolact import runtimes
 from yolact.config import DetectConfig
 from yolact.deployable import Deployable
+from yolact.predictor import Predictor
 from yolact.runtimes import openvino
 from yolact.runtimes.exported import Description, written_whole
 from yolact.runtimes.onnxruntime import OnnxRuntime
@@ -174,3 +178,38 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path):
     with written_whole(path) as unfinished:
         unfinished.write_text("whole")
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["file"]
+
+
+class Trap:
+    def __reduce__(self):
+        return print, ("code of a stranger",)
+
+
+def test_a_program_that_brings_pickled_objects_is_not_opened(
+    tmp_path: Path, crowded_pt2: Path, capsys: pytest.CaptureFixture[str]
+):
+    hostile = tmp_path / "hostile.pt2"
+    with zipfile.ZipFile(crowded_pt2) as whole, zipfile.ZipFile(hostile, "w") as archive:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith("weights_config.json"):
+                content = content.replace(b'"use_pickle": false', b'"use_pickle": true', 1)
+            if name.endswith("weights/weight_0"):
+                content = pickle.dumps(Trap())
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=r"hostile\.pt2 .* pickled objects, which could run code"):
+        TorchExportRuntime(hostile, "cpu")
+    assert "stranger" not in capsys.readouterr().out
+
+
+def test_a_photograph_that_a_program_cannot_take_is_left_out(tmp_path: Path, crowded_pt2: Path):
+    for name, size in (("a", (90, 60)), ("b", (5, 1)), ("c", (60, 90))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    skipped: list[str] = []
+    predictor = Predictor(TorchExportRuntime(crowded_pt2, "cpu"))
+    options: Any = {"on_error": lambda path, error: skipped.append(f"{path.name}: {error}"), "top_k": 25}
+    assert len(list(predictor.predict(tmp_path, batch_size=3, **options))) == 2
+    assert len(skipped) == 1
+    assert "b.png" in skipped[0]
+    with pytest.raises(ValueError, match=r"b\.png: the height is 1"):
+        list(predictor.predict(tmp_path, top_k=25))

@@ -120,5 +120,5 @@ def test_a_batch_is_its_images_one_by_one():
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "/tmp/a", ".hidden", "a\nb", "a" * 200])
 def test_a_name_that_would_leave_its_folder_is_refused(name):
-    with pytest.raises(ValueError, match="name is .* file names"):
+    with pytest.raises(ValueError, match=r"name is .* file names"):
         presets.yolact_resnet18(name=name)

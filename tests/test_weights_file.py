@@ -48,6 +48,7 @@ def rewritten(source: Path, out: Path, drop: str = "", shape: Any = None, **conf
         ({"num_prototypes": 10**15}, "no network can be built|wrong shape"),
         ({"image_size": [10**6, 10**6]}, "largest side allowed is 8192"),
         ({"image_size": [96.5, 96]}, "image_size .* wrong type"),
+        ({"coefficient_activation": "relu"}, "coefficient_activation = relu, which is of the wrong type"),
         ({"width": "32"}, "width = 32, which is of the wrong type"),
         ({"parity": 1}, "parity"),
         ({"class_names": "ab"}, "class_names = ab, which is of the wrong type"),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 NmsKind = Literal["fast", "cross-class", "traditional"]
+Activation = Literal["tanh", "none"]
 
 ANCHOR_LEVELS = 5
 """P3 to P7, each with its own anchor scales (paper section 3.3)."""
@@ -54,6 +55,9 @@ class ModelConfig:
     num_prototypes: int = 32
     """k of the paper: prototype masks for an image, and coefficients for an instance."""
 
+    coefficient_activation: Activation = "tanh"
+    """What bounds the mask coefficients: `tanh`, the paper's; `none` is there to measure what it is good for."""
+
     anchor_scales: tuple[tuple[int | float, ...], ...] = ((24,), (48,), (96,), (192,), (384,))
     """Anchor sides in pixels of the network input, one tuple for each of P3 to P7."""
 
@@ -79,6 +83,10 @@ class ModelConfig:
         _check(
             not isinstance(self.class_names, str),
             f"class_names is the string {self.class_names!r}; write a tuple of names, such as ({self.class_names!r},)",
+        )
+        _check(
+            self.coefficient_activation in get_args(Activation),
+            f"coefficient_activation is {self.coefficient_activation!r}; choose tanh or none",
         )
         _check(
             len(self.category_ids) in (0, self.num_classes),

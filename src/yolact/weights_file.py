@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -108,6 +108,8 @@ def _fits(value: Any, kind: Any) -> bool:
     """Whether a value from JSON can stand for a field of this type, where tuples have become lists."""
     if isinstance(kind, UnionType):
         return any(_fits(value, option) for option in get_args(kind))
+    if get_origin(kind) is Literal:
+        return type(value) is str and value in get_args(kind)
     if get_origin(kind) is tuple:
         items = get_args(kind)
         if not isinstance(value, list):

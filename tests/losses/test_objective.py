@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -147,6 +149,50 @@ def test_more_positives_than_masks_to_train_are_scaled_up():
     everything = Objective(SMALL, masks_to_train=None)(raw, [target])["mask"]
     samples = [Objective(SMALL, masks_to_train=2)(raw, [target])["mask"] for _ in range(300)]
     torch.testing.assert_close(torch.stack(samples).mean(), everything, rtol=0.1, atol=0)
+
+
+def test_a_seed_decides_which_masks_are_trained():
+    target = objects((0.0, 0.0, 1.0, 1.0), (0.1, 0.1, 0.7, 0.6), (0.3, 0.4, 0.9, 1.0))
+    raw, objective = small_output(1), Objective(SMALL, masks_to_train=2)
+    first, again = (objective(raw, [target], seeds=[5])["mask"] for _ in range(2))
+    others = [objective(raw, [target], seeds=[seed])["mask"] for seed in range(6, 12)]
+    assert torch.equal(first, again)
+    assert any(not torch.equal(first, other) for other in others)
+
+
+def test_without_crop_the_mask_loss_looks_everywhere():
+    target = objects((0.3, 0.3, 0.6, 0.6))
+    raw = small_output(1)
+    losses = [Objective(SMALL, crop_masks=crop)(raw, [target])["mask"] for crop in (True, False)]
+    gradients = [torch.autograd.grad(loss, raw.prototypes)[0][0] for loss in losses]
+    height, width = raw.prototypes.shape[-2:]
+    corner = (slice(None), slice(0, height // 5), slice(0, width // 5))
+    assert gradients[0][corner].abs().max() == 0
+    assert gradients[1][corner].abs().max() > 0
+
+
+def test_semantic_loss_can_be_left_out():
+    raw, target = small_output(1), objects((0.3, 0.3, 0.6, 0.6))
+    assert "semantic" not in Objective(SMALL, semantic_weight=0.0)(raw, [target])
+    once, twice = (Objective(SMALL, semantic_weight=w)(raw, [target])["semantic"] for w in (1.0, 2.0))
+    torch.testing.assert_close(2 * once, twice)
+
+
+def test_shares_of_a_batch_average_to_the_loss_of_the_whole():
+    """As processes that train together compute it: one share has all the positives but one."""
+    raws = [small_output(1) for _ in range(2)]
+    targets = [objects((0.0, 0.0, 1.0, 1.0), (0.3, 0.4, 0.9, 1.0)), objects((0.1, 0.1, 0.12, 0.12))]
+    outputs = ("class_logits", "box_deltas", "coefficients", "prototypes", "semantic_logits")
+    both = replace(raws[0], **{name: torch.cat([getattr(raw, name) for raw in raws]) for name in outputs})
+    whole = Objective(SMALL)(both, targets)
+    counts: list[torch.Tensor] = []
+    for raw, target in zip(raws, targets, strict=True):
+        Objective(SMALL, average=lambda count: counts.append(count) or count)(raw, [target])
+    mean = torch.stack(counts).mean()
+    shares = [Objective(SMALL, average=lambda _: mean)(r, [t]) for r, t in zip(raws, targets, strict=True)]
+    assert counts[0] != counts[1]
+    for name, value in whole.items():
+        torch.testing.assert_close(value, (shares[0][name] + shares[1][name]) / 2)
 
 
 def test_three_hardest_negatives_for_a_positive():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,12 @@ def test_a_batch_is_its_images_one_by_one():
 def test_a_name_that_would_leave_its_folder_is_refused(name):
     with pytest.raises(ValueError, match=r"name is .* file names"):
         presets.yolact_resnet18(name=name)
+
+
+def test_coefficients_may_be_unbounded() -> None:
+    config = presets.yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
+    bounded, free = (build_model(replace(config, coefficient_activation=a)).eval() for a in ("tanh", "none"))
+    free.load_state_dict(bounded.state_dict())
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 100
+    assert torch.allclose(free(images).coefficients.tanh(), bounded(images).coefficients)
+    assert free(images).coefficients.abs().max() > 1

@@ -1,5 +1,6 @@
 """The loss: boxes, classes, masks, semantics, and mask IoU for YOLACT++ (paper sections 3.2 to 3.4 and 4)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,10 +31,27 @@ class Objective:
     masks_to_train: int | None = 100
     """At most this many random positives of an image enter the mask loss, to bound memory; None takes all."""
 
+    crop_masks: bool = True
+    """The mask loss is the mean over the true box (paper section 3.3); otherwise over the whole image."""
+
+    semantic_weight: float = 1.0
+    """Of the semantic loss; 0 leaves it out."""
+
+    average: Callable[[Tensor], Tensor] = lambda count: count
+    """Turns the number of positives in this batch into the one that losses are divided by. Where several processes
+    share a batch: the mean of theirs, so that the mean of their losses is the loss of the whole batch."""
+
     def __call__(
-        self, raw: RawOutput, targets: list[Target], mask_rescoring: MaskRescoring | None = None
+        self,
+        raw: RawOutput,
+        targets: list[Target],
+        mask_rescoring: MaskRescoring | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the losses, each a scalar, already weighted; finite also where no anchor is positive.
+
+        Args:
+            seeds: of the choice of `masks_to_train`, one an image. None: torch's global random numbers decide.
 
         Returns:
             `box`, `class`, `mask` and `semantic`; with `mask_rescoring` also `mask_iou`. Sums over anchors are divided
@@ -43,16 +61,17 @@ class Objective:
         matches = [match_anchors(anchors, target, force_unreachable=self.config.parity) for target in targets]
         labels = torch.stack([match.labels for match in matches])
         positives = labels > 0
-        count = positives.sum().clamp(min=1)
+        count = self.average(positives.sum().float())
+        count = torch.where(count > 0, count, 1.0)
         objects = [match.objects[match.labels > 0] for match in matches]
         targets = [_without_crowds(target) for target in targets]  # whose part ends with the matching
         boxes = [target.boxes[rows] for target, rows in zip(targets, objects, strict=True)]
         box = box_loss(raw.box_deltas[positives], torch.cat(boxes), anchors.expand(len(targets), -1, -1)[positives])
         losses = {"box": BOX_WEIGHT * box / count, "class": class_loss(raw.class_logits, labels) / count}
-        mask, mask_iou = self._mask_losses(raw, targets, positives, objects, mask_rescoring)
+        mask, mask_iou = self._mask_losses(raw, targets, positives, objects, mask_rescoring, seeds)
         losses["mask"] = MASK_WEIGHT * mask / count
-        if raw.semantic_logits is not None:
-            losses["semantic"] = semantic_loss(raw.semantic_logits, targets)
+        if raw.semantic_logits is not None and self.semantic_weight > 0:
+            losses["semantic"] = self.semantic_weight * semantic_loss(raw.semantic_logits, targets)
         if mask_rescoring is not None:
             losses["mask_iou"] = MASK_IOU_WEIGHT * mask_iou / count
         return losses
@@ -64,6 +83,7 @@ class Objective:
         positives: Bool[Tensor, "B A"],
         objects: list[Tensor],
         mask_rescoring: MaskRescoring | None,
+        seeds: Sequence[int] | None,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Mask and mask IoU losses, image by image: the number of positives differs, and so do the sizes."""
         # Zero, but part of the graph: where nothing is positive, every parameter still gets a gradient.
@@ -74,17 +94,26 @@ class Objective:
             if found == 0:
                 continue
             if self.masks_to_train is not None and found > self.masks_to_train:
-                chosen = torch.randperm(found, device=rows.device)[: self.masks_to_train]
+                chosen = _shuffled(found, None if seeds is None else seeds[image])[: self.masks_to_train].to(
+                    rows.device
+                )
                 coefficients, rows = coefficients[chosen], rows[chosen]
             masks = (coefficients @ raw.prototypes[image].flatten(1)).view(-1, *raw.prototypes.shape[-2:]).sigmoid()
             truth = shrink_masks(target.masks, masks)[rows]
-            boxes = target.boxes[rows]
+            boxes = (
+                target.boxes[rows] if self.crop_masks else torch.tensor([[0.0, 0, 1, 1]]).to(masks).expand(len(rows), 4)
+            )
             masks = masks * window(boxes, (masks.shape[-2], masks.shape[-1]))
             smallest = 0.0 if self.config.parity else 1.0
             mask = mask + mask_loss(masks, truth, boxes, smallest) * (found / len(rows))
             if mask_rescoring is not None:
                 mask_iou = mask_iou + mask_iou_loss(masks, truth, target.labels[rows], mask_rescoring)
         return mask, mask_iou
+
+
+def _shuffled(count: int, seed: int | None) -> Int[Tensor, " n"]:
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    return torch.randperm(count, generator=generator)
 
 
 def box_loss(

@@ -15,6 +15,7 @@ class PredictionHead(nn.Module):
         super().__init__()
         anchors, width = config.anchors_per_location, config.width
         self.num_logits, self.num_prototypes = config.num_classes + 1, config.num_prototypes
+        self.is_bounded = config.coefficient_activation == "tanh"
         self.shared = nn.Conv2d(width, width, 3, padding=1)
         self.class_logits = nn.Conv2d(width, anchors * self.num_logits, 3, padding=1)
         self.box_deltas = nn.Conv2d(width, anchors * 4, 3, padding=1)
@@ -29,7 +30,7 @@ class PredictionHead(nn.Module):
         box_deltas = _by_anchor(self.box_deltas, shared, 4)
         coefficients = _by_anchor(self.coefficients, shared, self.num_prototypes)
         # tanh lets a prototype be subtracted: that is how neighbors are told apart (paper section 3.2).
-        return class_logits, box_deltas, torch.tanh(coefficients)
+        return class_logits, box_deltas, torch.tanh(coefficients) if self.is_bounded else coefficients
 
 
 def _by_anchor(convolution: nn.Module, levels: list[Tensor], values: int) -> Tensor:

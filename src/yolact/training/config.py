@@ -48,6 +48,12 @@ class TrainConfig:
     gradient_clip: float | None = None
     """The largest norm of all gradients together; larger ones are scaled down. None: as they are."""
 
+    semantic_weight: float = 1.0
+    """Of the semantic loss, which helps to train the features and is not needed afterwards; 0 leaves it out."""
+
+    crop_masks: bool = True
+    """The mask loss looks inside the true boxes, as in the paper; otherwise at the whole image."""
+
     freeze_batchnorm: bool | None = None
     """Keep the backbone's batch norm as it was loaded. None: only if `batch_size` is below 6, as in the original."""
 
@@ -95,7 +101,7 @@ class TrainConfig:
             value = getattr(self, field)
             if value is not None and value <= 0:
                 raise ValueError(f"{field} is {value}; it must be above 0")
-        for field in ("warmup_steps", "workers", "weight_decay", "seed"):
+        for field in ("warmup_steps", "workers", "weight_decay", "semantic_weight", "seed"):
             value = getattr(self, field)
             if value is not None and value < 0:
                 raise ValueError(f"{field} is {value}; it must not be negative")

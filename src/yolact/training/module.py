@@ -33,7 +33,8 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
-        self.objective = Objective(network.config)
+        self.objective = Objective(network.config, crop_masks=config.crop_masks, semantic_weight=config.semantic_weight)
+        network.semantic.requires_grad_(config.semantic_weight > 0)
         self.skipped_steps = 0
         """Steps without a finite loss and finite gradients: their update is left out."""
         if config.channels_last:

@@ -1,0 +1,166 @@
+"""torchvision's Mask R-CNN on the backbone, data and budget of the other runs.
+
+The same photographs in the same order with the same augmentation, the same ImageNet weights, frozen batch norm, number
+of steps, optimizer, schedule and averaging. Its own is what is behind the backbone: a feature pyramid from C2 on as its
+paper has it, of our width, and torchvision's heads. Of an image, 500 regions of each level are proposed instead of up to
+2,000, and 64 train the heads instead of 512: the image has a twentieth of the usual pixels, and 2.4 people.
+"""
+
+import json
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from studied import DATA
+from studied.runs import Run
+from yolact.config import ModelConfig
+from yolact.structures import Target
+from yolact.training.config import TrainConfig
+
+LEARNING_RATE = 5e-4
+REGIONS = 64
+PROPOSALS = 500
+STAGES = {"C2": 4, "C3": 8, "C4": 16, "C5": 32}
+"""Feature maps of the backbone, and their strides."""
+
+
+class Pyramid(nn.Module):
+    """What `MaskRCNN` calls a backbone: the network's, and a feature pyramid on it."""
+
+    def __init__(self, backbone: nn.Module, width: int) -> None:
+        """
+        Args:
+            backbone: a `yolact.model.backbone.TimmBackbone`.
+        """
+        super().__init__()
+        self.features: Any = backbone.features
+        reductions = self.features.feature_info.reduction()
+        self.indices = [max(i for i, r in enumerate(reductions) if r == stride) for stride in STAGES.values()]
+        channels = [self.features.feature_info.channels()[i] for i in self.indices]
+        self.fpn = FeaturePyramidNetwork(channels, width, LastLevelMaxPool())
+        self.out_channels = width
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        maps = self.features(images)
+        # In float32: the operators that cut regions out know no bfloat16.
+        pyramid = self.fpn(OrderedDict((str(place), maps[i]) for place, i in enumerate(self.indices)))
+        return OrderedDict((name, level.float()) for name, level in pyramid.items())
+
+
+def build(config: ModelConfig, train_config: TrainConfig) -> MaskRCNN:
+    """A Mask R-CNN for images that are already normalized and of `config.image_size`."""
+    from yolact.model import build_model
+    from yolact.training.start import initialize
+
+    network = build_model(config)
+    initialize(network, train_config)
+    shortest, longest = min(config.image_size), max(config.image_size)
+    model = MaskRCNN(
+        Pyramid(network.backbone, config.width),
+        num_classes=config.num_classes + 1,
+        min_size=shortest,
+        max_size=longest,
+        image_mean=[0.0] * 3,
+        image_std=[1.0] * 3,
+        box_batch_size_per_image=REGIONS,
+        rpn_pre_nms_top_n_train=PROPOSALS,
+        rpn_pre_nms_top_n_test=PROPOSALS,
+        rpn_post_nms_top_n_train=PROPOSALS,
+        rpn_post_nms_top_n_test=PROPOSALS,
+    )
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def train(run: Run, backbone_weights: str, folder: Path, rate: float = LEARNING_RATE) -> Path:
+    """The weights of a run; trained now, if `folder` does not have them. See `studied.training.train`."""
+    finished = folder / run.name / "last.pth"
+    if finished.exists():
+        return finished
+    began = time.time()
+    average = fit(run, backbone_weights, rate)
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"seconds": time.time() - began, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    (finished.parent / "facts.json").write_text(json.dumps(facts))
+    unfinished = finished.with_suffix(".unfinished")
+    torch.save(average.state_dict(), unfinished)
+    unfinished.rename(finished)
+    return finished
+
+
+def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) -> nn.Module:
+    """Train, and return the averaged network."""
+    from yolact.data.coco import CocoDataset, DataConfig
+    from yolact.data.loader import EpochSampler, TrainingSamples, training_loader
+    from yolact.training.callbacks import _Average
+    from yolact.training.schedule import build_optimizer, share_of_rate
+
+    data = CocoDataset(DataConfig.read(DATA).train, None)
+    config, recipe = run.model_config(data.classes), run.train_config(backbone_weights)
+    torch.manual_seed(run.seed)
+    model = build(config, recipe)
+    samples = TrainingSamples(data, config, recipe.seed, recipe.augment, recipe.zoom_out)
+    loader = training_loader(samples, EpochSampler(len(samples), recipe.seed), recipe.batch_size, 0)
+    steps = recipe.epochs * len(loader) if steps is None else steps
+    learn(model)
+    keep_depthwise_in_float32(model)
+    optimizer = build_optimizer(model.parameters(), recipe, rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_rate(recipe, steps))
+    average = torch.optim.swa_utils.AveragedModel(model, avg_fn=_Average(recipe.ema_decay))  # type: ignore[arg-type]
+    done = 0
+    while done < steps:
+        for images, targets in loader:
+            losses = step(model, images, targets, config.image_size)
+            optimizer.zero_grad()
+            losses["total"].backward()
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip or float("inf"))
+            optimizer.step()
+            schedule.step()
+            average.update_parameters(model)
+            done += 1
+            print(f"{done}/{steps}", {name: round(v.item(), 3) for name, v in losses.items()}, flush=True)
+            if done == steps:
+                break
+    return average.module
+
+
+def learn(model: nn.Module) -> None:
+    """Training mode, but for batch norm, which stays as it was loaded."""
+    model.train()
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval().requires_grad_(False)
+
+
+def keep_depthwise_in_float32(model: nn.Module) -> None:
+    """As `TrainingModule` does, for the same reason."""
+    from yolact.training.module import _enter_autocast, _leave_autocast
+
+    for part in model.modules():
+        if isinstance(part, nn.Conv2d) and part.groups > 1:
+            part.register_forward_pre_hook(_leave_autocast)
+            part.register_forward_hook(_enter_autocast, always_call=True)
+
+
+def step(
+    model: nn.Module, images: Tensor, targets: list[Target], size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """The losses of one batch, and their sum."""
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model(list(images), [as_torchvision(target, size) for target in targets])
+    return {**losses, "total": torch.stack([loss.float() for loss in losses.values()]).sum()}
+
+
+def as_torchvision(target: Target, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Boxes in pixels, labels from 1; without crowds."""
+    keep = ~target.is_crowd
+    height, width = size
+    boxes = target.boxes[keep] * torch.tensor([width, height] * 2)
+    return {"boxes": boxes, "labels": target.labels[keep] + 1, "masks": target.masks[keep].to(torch.uint8)}

@@ -12,8 +12,10 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -97,22 +99,22 @@ def train(run: Run, backbone_weights: str, folder: Path, rate: float = LEARNING_
 def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) -> nn.Module:
     """Train, and return the averaged network."""
     from yolact.data.coco import CocoDataset, DataConfig
-    from yolact.data.loader import EpochSampler, TrainingSamples, training_loader
-    from yolact.training.callbacks import _Average
+    from yolact.data.loader import EpochBatches, Share, TrainingSamples, training_loader
     from yolact.training.schedule import build_optimizer, share_of_rate
 
     data = CocoDataset(DataConfig.read(DATA).train, None)
     config, recipe = run.model_config(data.classes), run.train_config(backbone_weights)
     torch.manual_seed(run.seed)
     model = build(config, recipe)
-    samples = TrainingSamples(data, config, recipe.seed, recipe.augment, recipe.zoom_out)
-    loader = training_loader(samples, EpochSampler(len(samples), recipe.seed), recipe.batch_size, 0)
+    samples = TrainingSamples(data, config, recipe.seed, recipe.augmentation)
+    batches = EpochBatches(len(samples), recipe.seed, Share(recipe.images), config.image_size)
+    loader = training_loader(samples, batches, workers=0)
     steps = recipe.epochs * len(loader) if steps is None else steps
-    learn(model)
+    hold_frozen(model, recipe.freeze)
     keep_depthwise_in_float32(model)
     optimizer = build_optimizer(model.parameters(), recipe, rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_rate(recipe, steps))
-    average = torch.optim.swa_utils.AveragedModel(model, avg_fn=_Average(recipe.ema_decay))  # type: ignore[arg-type]
+    average = AveragedModel(model, avg_fn=get_ema_avg_fn(recipe.ema_decay))
     done = 0
     while done < steps:
         for images, targets in loader:
@@ -130,12 +132,15 @@ def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) 
     return average.module
 
 
-def learn(model: nn.Module) -> None:
-    """Training mode, but for batch norm, which stays as it was loaded."""
+def hold_frozen(model: nn.Module, names: tuple[str, ...]) -> None:
+    """Training mode, but for batch norm and these parts, which stay as they were loaded."""
     model.train()
-    for part in model.modules():
+    parts = dict(model.named_modules())
+    for part in parts.values():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval().requires_grad_(False)
+    for name in names:
+        parts[name].requires_grad_(False)
 
 
 def keep_depthwise_in_float32(model: nn.Module) -> None:
@@ -148,9 +153,7 @@ def keep_depthwise_in_float32(model: nn.Module) -> None:
             part.register_forward_hook(_enter_autocast, always_call=True)
 
 
-def step(
-    model: nn.Module, images: Tensor, targets: list[Target], size: tuple[int, int]
-) -> dict[str, Tensor]:
+def step(model: nn.Module, images: Tensor, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
     """The losses of one batch, and their sum."""
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
@@ -164,3 +167,45 @@ def as_torchvision(target: Target, size: tuple[int, int]) -> dict[str, Tensor]:
     height, width = size
     boxes = target.boxes[keep] * torch.tensor([width, height] * 2)
     return {"boxes": boxes, "labels": target.labels[keep] + 1, "masks": target.masks[keep].to(torch.uint8)}
+
+
+def load(run: Run, weights: Path) -> MaskRCNN:
+    """A trained network, ready to predict."""
+    torch.manual_seed(0)
+    model = build(run.model_config(("person",)), run.train_config("none"))
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return model.eval()
+
+
+@torch.inference_mode()
+def predict(model: MaskRCNN, image: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+    """What is found in a photograph: boxes in its pixels, scores, and masks (N, H, W) bool at its size.
+
+    Args:
+        image: (3, h, w), normalized and of the network's size.
+        size: (height, width) of the photograph. Masks are enlarged once, from their 28 x 28 cells to its pixels.
+    """
+    from torchvision.models.detection.image_list import ImageList
+
+    small = (image.shape[1], image.shape[2])
+    features = model.backbone(image[None])
+    proposals, _ = model.rpn(ImageList(image[None], [small]), features)
+    found, _ = model.roi_heads(features, proposals, [small])
+    (result,) = model.transform.postprocess(found, [small], [size])
+    return {"boxes": result["boxes"], "scores": result["scores"], "masks": result["masks"][:, 0] > 0.5}
+
+
+def to_coco(found: dict[str, Tensor], image_id: int, kind: str) -> list[dict[str, Any]]:
+    """Records of a COCO result file, for the first category."""
+    from faster_coco_eval.core import mask as coco_mask
+
+    records = []
+    for box, score, mask in zip(*(found[name].numpy() for name in ("boxes", "scores", "masks")), strict=True):
+        record: dict[str, Any] = {"image_id": image_id, "category_id": 1, "score": float(score)}
+        if kind == "mask":
+            record["segmentation"] = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        else:
+            x1, y1, x2, y2 = box.tolist()
+            record["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        records.append(record)
+    return records

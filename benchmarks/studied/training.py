@@ -29,7 +29,7 @@ def train(run: Run, backbone_weights: str, folder: Path) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     data = without_val(folder)
     began = time.time()
-    start(data, run.model_config(("person",)), run.train_config(backbone_weights), unfinished)
+    start(data, run.model_config(("person",)), run.train_config(backbone_weights, folder / "decoded"), unfinished)
     facts = {"seconds": time.time() - began, "torch": torch.__version__, "threads": torch.get_num_threads()}
     (unfinished / "facts.json").write_text(json.dumps(facts))
     (unfinished / "last.ckpt").unlink()

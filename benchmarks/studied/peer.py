@@ -27,6 +27,7 @@ from yolact.structures import Target
 from yolact.training.config import TrainConfig
 
 LEARNING_RATE = 5e-4
+WEIGHTS = "last.pth"
 REGIONS = 64
 PROPOSALS = 500
 STAGES = {"C2": 4, "C3": 8, "C4": 16, "C5": 32}
@@ -82,7 +83,7 @@ def build(config: ModelConfig, train_config: TrainConfig) -> MaskRCNN:
 
 def train(run: Run, backbone_weights: str, folder: Path, rate: float = LEARNING_RATE) -> Path:
     """The weights of a run; trained now, if `folder` does not have them. See `studied.training.train`."""
-    finished = folder / run.name / "last.pth"
+    finished = folder / run.name / WEIGHTS
     if finished.exists():
         return finished
     began = time.time()

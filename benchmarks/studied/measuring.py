@@ -26,11 +26,16 @@ RANKS = (1, 2, 4, 8, 16, 32)
 
 
 def measure_run(run: Run, weights: Path) -> dict[str, Any]:
-    """What a run's network gets right, and what its prototypes are like. See `studied.runs` for what a run is."""
+    """What a run's network gets right, and what its prototypes are like."""
+    return measure_weights(weights)
+
+
+def measure_weights(weights: Path | None) -> dict[str, Any]:
+    """The same of any weights for one class; None: those that come with the package."""
     import yolact
 
     source, truth = val_source()
-    predictor = yolact.load(weights, device="cpu")
+    predictor = yolact.load(weights, device="cpu") if weights else yolact.load(device="cpu")
     found = predict(predictor, source, truth)
     boxes = {image_id: true_boxes(truth, image_id) for image_id in found}
     basis, means = directions(found)

@@ -14,8 +14,8 @@ PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect")
 class PaddedConvolution(nn.Conv2d):
     """A convolution that pads by itself. Made of another by changing its class, so that copies of it pad alike."""
 
-    kind: Padding
-    is_same: bool
+    kind: Padding = "replicate"
+    is_same: bool = False
     """TensorFlow's rule, as timm's `Conv2dSame` has it: as much padding as the image's size asks for."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def _change(name: str, part: Any, kind: Padding) -> None:
     if not (is_same or type(part) is nn.Conv2d) or isinstance(part.padding, str) or part.padding_mode != "zeros":
         raise ValueError(f"{name} is a {type(part).__name__}, whose padding cannot be replaced")
     part.__class__ = PaddedConvolution
-    part.kind, part.is_same = kind, is_same
+    part.__dict__.update(kind=kind, is_same=is_same)
 
 
 @torch.inference_mode()

@@ -2,8 +2,8 @@
 
 The same photographs in the same order with the same augmentation, the same ImageNet weights, frozen batch norm, number
 of steps, optimizer, schedule and averaging. Its own is what is behind the backbone: a feature pyramid from C2 on as its
-paper has it, of our width, and torchvision's heads. Of an image, 500 regions of each level are proposed instead of up to
-2,000, and 64 train the heads instead of 512: the image has a twentieth of the usual pixels, and 2.4 people.
+paper has it, of our width, and torchvision's heads. Of an image, 500 regions of each level are proposed instead of up
+to 2,000, and 64 train the heads instead of 512: the image has a twentieth of the usual pixels, and 2.4 people.
 """
 
 import json
@@ -192,7 +192,8 @@ def predict(model: MaskRCNN, image: Tensor, size: tuple[int, int]) -> dict[str, 
     features = model.backbone(image[None])
     proposals, _ = model.rpn(ImageList(image[None], [small]), features)
     found, _ = model.roi_heads(features, proposals, [small])
-    (result,) = model.transform.postprocess(found, [small], [size])
+    transform: Any = model.transform
+    (result,) = transform.postprocess(found, [small], [size])
     return {"boxes": result["boxes"], "scores": result["scores"], "masks": result["masks"][:, 0] > 0.5}
 
 
@@ -201,7 +202,8 @@ def to_coco(found: dict[str, Tensor], image_id: int, kind: str) -> list[dict[str
     from faster_coco_eval.core import mask as coco_mask
 
     records = []
-    for box, score, mask in zip(*(found[name].numpy() for name in ("boxes", "scores", "masks")), strict=True):
+    columns = [found[name].numpy() for name in ("boxes", "scores", "masks")]
+    for box, score, mask in zip(*columns, strict=True):
         record: dict[str, Any] = {"image_id": image_id, "category_id": 1, "score": float(score)}
         if kind == "mask":
             record["segmentation"] = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))

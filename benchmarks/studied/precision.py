@@ -47,7 +47,9 @@ def average_precision(truth: Mapping[str, Any], records: Records, kind: str) -> 
 def of_instances(truth: Mapping[str, Any], found: Mapping[int, Instances], kind: str) -> dict[str, Any]:
     """`average_precision` of the instances of each image, by its id."""
     records: Iterable[dict[str, Any]] = (
-        record for image_id, instances in found.items() for record in instances.to_coco(image_id, kind)  # type: ignore[arg-type]
+        record
+        for image_id, instances in found.items()
+        for record in instances.to_coco(image_id, kind)  # type: ignore[arg-type]
     )
     return average_precision(truth, list(records), kind)
 

@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "prototypes-16": {"model": {"num_prototypes": 16}},
     "prototypes-64": {"model": {"num_prototypes": 64}},
 }
-"""What a network has otherwise than the baseline, in its `ModelConfig` and its `TrainConfig`. In order of importance."""
+"""What a network has otherwise than the baseline, in its `ModelConfig` and `TrainConfig`; what matters most first."""
 
 
 @dataclass(frozen=True)

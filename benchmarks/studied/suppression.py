@@ -17,7 +17,7 @@ from studied.measuring import predict
 from studied.precision import Records, average_precision, of_instances, read_json
 from yolact.config import DetectConfig, NmsKind
 from yolact.data.source import DataConfig, Source
-from yolact.detect.nms import Kept, cross_class_nms, fast_nms_by_class, traditional_nms
+from yolact.detect.nms import Kept, cross_class_nms, fast_nms, fast_nms_by_class, traditional_nms
 
 KINDS: tuple[NmsKind, ...] = ("fast", "cross-class", "traditional")
 CROWDS = ((100, 1), (300, 1), (1000, 1), (100, 80), (300, 80), (1000, 80), (3000, 80))
@@ -90,6 +90,7 @@ def timed_kinds() -> dict[str, Callable[[Candidates], Any]]:
 
     return {
         "fast, matrices": by_kind("fast"),
+        "fast, matrix of the best pairs": lambda c: fast_nms(c.probabilities, c.boxes, DetectConfig()),
         "fast, compiled loop": compiled,
         "cross-class, matrices": by_kind("cross-class"),
         "traditional, matrices": by_kind("traditional"),
@@ -107,10 +108,7 @@ def sequential(candidates: Candidates, config: DetectConfig | None = None) -> tu
 
 
 def times(rounds: int) -> list[dict[str, Any]]:
-    """Medians in milliseconds, one after the other in each round; and of each round, how many times Fast NMS is quicker.
-
-    The same crowds for all. A row for each of `CROWDS`.
-    """
+    """Medians in milliseconds of the same crowds, one kind after the other in each round; a row for each in `CROWDS`."""
     rows = []
     for count, classes in CROWDS:
         crowds = [crowd(count, classes, seed) for seed in range(4)]

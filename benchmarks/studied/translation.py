@@ -94,13 +94,13 @@ def profile(network: Any) -> list[list[float]]:
     Of a large image of one color, along the middle row from the left border; the largest over prototypes and colors.
     """
     network = copy.deepcopy(network).eval()
-    changes = []
+    changes, cell = [], 1.0
     for color in COLORS:
         prototypes = prototypes_of(network, solid(color, LARGE, network.config))[0].numpy()
         line = prototypes[:, prototypes.shape[1] // 2, : prototypes.shape[2] // 2]
         changes.append(np.abs(line - line[:, -1:]).max(axis=0))
+        cell = LARGE / prototypes.shape[2]
     change = np.max(changes, axis=0)
-    cell = LARGE / prototypes.shape[2]
     share = change / max(change.max(), 1e-12)
     return [[(i + 0.5) * cell, float(value)] for i, value in enumerate(share)]
 

@@ -117,9 +117,9 @@ def test_as_many_directions_as_prototypes_lose_nothing() -> None:
 
 def annotated(boxes: list[list[float]]) -> dict[str, Any]:
     objects = [
-        {"id": i, "image_id": 1, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0,
-         "segmentation": [[box[0], box[1], box[0] + box[2], box[1], box[0] + box[2], box[1] + box[3], box[0], box[1] + box[3]]]}
-        for i, box in enumerate(boxes, start=1)
+        {"id": i, "image_id": 1, "category_id": 1, "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
+         "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]]}
+        for i, (x, y, w, h) in enumerate(boxes, start=1)
     ]  # fmt: skip
     return {
         "images": [{"id": 1, "width": 200, "height": 200, "file_name": "a.png"}],

@@ -108,7 +108,7 @@ def sequential(candidates: Candidates, config: DetectConfig | None = None) -> tu
 
 
 def times(rounds: int) -> list[dict[str, Any]]:
-    """Medians in milliseconds of the same crowds, one kind after the other in each round; a row for each in `CROWDS`."""
+    """Medians in milliseconds, of the same crowds, one kind after the other in each round; a row each of `CROWDS`."""
     rows = []
     for count, classes in CROWDS:
         crowds = [crowd(count, classes, seed) for seed in range(4)]

@@ -73,7 +73,7 @@ def study(arguments: argparse.Namespace) -> None:
         write_result("shipped", measure_weights(None))
     trained = [file for seed in SEEDS if (file := runs / Run(BASELINE, seed).name / "last.safetensors").exists()]
     if name in ("nms", "all") and (arguments.again or not result_file("nms").exists()):
-        write_result("nms", suppression.measure(trained))
+        write_result("nms", suppression.measure())
     if name in ("translation", "all") and (arguments.again or not result_file("translation").exists()):
         write_result("translation", solid.measure(trained[0] if trained else None))
         solid.draw(PICTURES / "studies-solid.png")

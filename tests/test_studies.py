@@ -176,7 +176,7 @@ def test_without_zeros_a_solid_image_stays_solid(network: Any, kind: Any) -> Non
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(17, 3, 2), (18, 3, 2), (16, 5, 1), (15, 5, 2)])
 def test_same_padding_is_timms(size: int, kernel: int, stride: int) -> None:
-    from timm.layers import Conv2dSame
+    from timm.layers.conv2d_same import Conv2dSame
 
     convolution = Conv2dSame(2, 3, kernel, stride=stride)
     image = torch.zeros(1, 2, size, size)

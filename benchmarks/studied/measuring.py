@@ -22,6 +22,7 @@ from yolact.config import NmsKind
 from yolact.data.source import DataConfig, Source
 from yolact.instances import Instances
 
+NMS_KINDS: tuple[NmsKind, ...] = ("fast", "cross-class", "traditional")
 RANKS = (1, 2, 4, 8, 16, 32)
 
 
@@ -54,7 +55,16 @@ def measure_weights(weights: Path | None) -> dict[str, Any]:
             if rank < len(means)
         },
     }
-    return {**figures, "prototypes": measure(found)}
+    return {**figures, "nms": by_nms(predictor, source, truth), "prototypes": measure(found)}
+
+
+def by_nms(predictor: Any, source: Source, truth: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Box and mask AP by kind of NMS."""
+    figures = {}
+    for kind in NMS_KINDS:
+        found = predict(predictor, source, truth, kind)
+        figures[kind] = {each: of_instances(truth, found, each)["AP"] for each in ("box", "mask")}
+    return figures
 
 
 def measure_peer(run: Run, weights: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def spectra(results: ByVariant, file: Path) -> None:
 
 
 def correlation_matrices(results: ByVariant, file: Path) -> None:
-    """Between the living prototypes of the first seed, most used first."""
+    """Between the living prototypes of the first seed."""
     counts = [k for k in (8, 32, 128) if results.get(f"prototypes-{k}")]
     page, row = blank(len(counts), 3.0 * len(counts) + 0.6, 3.1)
     shown = None
@@ -117,7 +117,7 @@ def fading(study: Result, file: Path) -> None:
     page, (axes,) = blank()
     for (name, network), color in zip(study["networks"].items(), (BLUE, ORANGE, GREEN, PURPLE), strict=False):
         distances, changes = np.array(network["profile"]).T
-        axes.plot(distances, np.maximum(changes, 1e-5), color=color, label=name)
+        axes.plot(distances, np.maximum(changes, 1e-4), color=color, label=name)
     axes.axhline(0.01, color="gray", linewidth=0.8, linestyle="--")
     axes.set_yscale("log")
     axes.set_xlim(0, 512)
@@ -130,12 +130,12 @@ def fading(study: Result, file: Path) -> None:
 
 def solid_prototypes(maps: Mapping[str, np.ndarray], file: Path) -> None:
     """Prototypes (K, h, w) of a solid image, a row for each padding; the same gray for both rows of a column."""
-    count = min(8, min(len(each) for each in maps.values()))
+    count = min(6, min(len(each) for each in maps.values()))
     zeros = next(iter(maps.values()))
     chosen = np.argsort(-np.ptp(zeros.reshape(len(zeros), -1), axis=1))[:count]
     from matplotlib.figure import Figure
 
-    page = Figure(figsize=(1.15 * count, 1.25 * len(maps) + 0.2), layout="constrained")
+    page = Figure(figsize=(1.25 * count, 1.35 * len(maps)), layout="constrained")
     grid = page.subplots(len(maps), count, squeeze=False)
     for row, (name, prototypes) in zip(grid, maps.items(), strict=True):
         for axes, i in zip(row, chosen, strict=True):

@@ -37,7 +37,7 @@ def blocks(results: Path = RESULTS) -> dict[str, list[str]]:
         "mask-rcnn": lambda: tables.peer(trained),
     }
     if nms is not None:
-        made |= {"nms": lambda: tables.suppression(nms), "nms-times": lambda: tables.suppression_times(nms)}
+        made |= {"nms": lambda: tables.suppression(nms, trained), "nms-times": lambda: tables.suppression_times(nms)}
     if translation is not None:
         made |= {
             "translation": lambda: tables.translation(translation),

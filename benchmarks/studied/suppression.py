@@ -13,30 +13,24 @@ from torchvision.ops import batched_nms
 
 from studied import DATA
 from studied.crowds import Candidates, crowd, simulate
-from studied.measuring import predict
-from studied.precision import Records, average_precision, of_instances, read_json
+from studied.measuring import NMS_KINDS, by_nms
+from studied.precision import Records, average_precision, read_json
 from yolact.config import DetectConfig, NmsKind
 from yolact.data.source import DataConfig, Source
 from yolact.detect.nms import Kept, cross_class_nms, fast_nms, fast_nms_by_class, traditional_nms
 
-KINDS: tuple[NmsKind, ...] = ("fast", "cross-class", "traditional")
 CROWDS = ((100, 1), (300, 1), (1000, 1), (100, 80), (300, 80), (1000, 80), (3000, 80))
 """Candidates above the floor, and classes."""
 
 IMAGE_SIZE = (550, 550)
 
 
-def of_weights(weights: Path | None, source: Source) -> dict[str, dict[str, float]]:
-    """Box and mask AP by kind of NMS, of one network on one data set, in its first class."""
+def of_shipped_weights(source: Source) -> dict[str, dict[str, float]]:
+    """Box and mask AP by kind of NMS, of the people of a data set."""
     import yolact
 
-    predictor = yolact.load(weights, device="cpu") if weights else yolact.load(device="cpu")
-    truth = only_class(read_json(source.annotations), predictor.config.class_names[0])
-    figures = {}
-    for kind in KINDS:
-        found = predict(predictor, source, truth, kind)
-        figures[kind] = {each: of_instances(truth, found, each)["AP"] for each in ("box", "mask")}
-    return figures
+    truth = only_class(read_json(source.annotations), "person")
+    return by_nms(yolact.load(device="cpu"), source, truth)
 
 
 def only_class(truth: dict[str, Any], name: str) -> dict[str, Any]:
@@ -52,12 +46,12 @@ def of_simulation(file: Path, seeds: tuple[int, ...] = (0, 1, 2)) -> list[dict[s
     ids = sorted(category["id"] for category in truth["categories"])
     rows = []
     for seed in seeds:
-        records: dict[str, Records] = {kind: [] for kind in KINDS}
+        records: dict[str, Records] = {kind: [] for kind in NMS_KINDS}
         for image in truth["images"]:
             candidates = simulate(truth, image, seed)
             if candidates is None:
                 continue
-            for kind in KINDS:
+            for kind in NMS_KINDS:
                 scores, labels, anchors = by_kind(kind)(candidates)
                 scale = np.array([image["width"], image["height"]] * 2)
                 boxes = candidates.boxes[0][anchors[0]].numpy() * scale
@@ -67,7 +61,7 @@ def of_simulation(file: Path, seeds: tuple[int, ...] = (0, 1, 2)) -> list[dict[s
                     for score, label, box in zip(scores[0].tolist(), labels[0].tolist(), boxes.tolist(), strict=True)
                     if score > 0
                 ]
-        rows.append({kind: average_precision(truth, records[kind], "box")["AP"] for kind in KINDS})
+        rows.append({kind: average_precision(truth, records[kind], "box")["AP"] for kind in NMS_KINDS})
     return rows
 
 
@@ -125,12 +119,8 @@ def times(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(trained: list[Path], rounds: int = 15) -> dict[str, Any]:
-    """The whole study.
-
-    Args:
-        trained: weights of the studies' baseline.
-    """
+def measure(rounds: int = 15) -> dict[str, Any]:
+    """The study, but for the networks of the other studies: these are measured when they are trained."""
     from yolact.host import host_facts
 
     people = DataConfig.read(DATA).val
@@ -138,9 +128,8 @@ def measure(trained: list[Path], rounds: int = 15) -> dict[str, Any]:
     coco = DataConfig.read(DATA.parent.parent / "people_coco.yaml").val
     assert coco is not None
     return {
-        "shipped_pennfudan": of_weights(None, people),
-        "shipped_coco": of_weights(None, coco),
-        "trained_pennfudan": [of_weights(weights, people) for weights in trained],
+        "shipped_pennfudan": of_shipped_weights(people),
+        "shipped_coco": of_shipped_weights(coco),
         "simulated": of_simulation(coco.annotations),
         "times": times(rounds),
         "host": host_facts(),

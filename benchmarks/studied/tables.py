@@ -48,14 +48,14 @@ def paired(results: Sequence[Result], baseline: Sequence[Result], path: str) -> 
     return [100 * (figure(r, path) - by_seed[r["seed"]]) for r in results if r["seed"] in by_seed]
 
 
-def difference(values: Sequence[float]) -> str:
-    """Mean and standard error of paired differences, and of how many pairs."""
+def difference(values: Sequence[float], digits: int = 1) -> str:
+    """Mean and standard error of paired differences."""
     if not values:
         return PENDING
     if len(values) == 1:
-        return f"{values[0]:+.1f}"
+        return f"{values[0]:+.{digits}f}"
     error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values):+.1f} ± {error:.1f}"
+    return f"{np.mean(values):+.{digits}f} ± {error:.{digits}f}"
 
 
 def prototypes(results: ByVariant) -> list[str]:
@@ -142,21 +142,27 @@ def peer(results: ByVariant) -> list[str]:
     return table(["", "YOLACT", "Mask R-CNN", "YOLACT less Mask R-CNN"], rows)
 
 
-def suppression(nms: Result) -> list[str]:
-    """AP by kind."""
-    kinds = ("fast", "cross-class", "traditional")
+def suppression(nms: Result, results: ByVariant) -> list[str]:
+    """AP by kind, and what Fast NMS costs."""
+    trained = [result["nms"] for of in results.values() for result in of if "nms" in result and "seed" in result]
     sets = {
         "shipped weights, Penn-Fudan val": [nms["shipped_pennfudan"]],
         "shipped weights, people of coco-mini val": [nms["shipped_coco"]],
-        "baseline of the studies, Penn-Fudan val": nms["trained_pennfudan"],
+        f"{len(trained)} networks of the other studies, Penn-Fudan val": trained,
     }
     rows = [
-        [f"{name}: {each}", *(spread([of[kind][each] for of in measured], digits=2) for kind in kinds)]
+        _kinds(f"{name}: {each}", [{kind: of[kind][each] for kind in of} for of in measured])
         for name, measured in sets.items()
         for each in ("box", "mask")
     ]
-    rows.append(["simulated, 80 classes: box", *(spread([s[k] for s in nms["simulated"]], digits=2) for k in kinds)])
-    return table(["AP", *kinds], rows)
+    rows.append(_kinds("simulated, 80 classes, 3 seeds: box", nms["simulated"]))
+    return table(["AP", "fast", "cross-class", "traditional", "fast less traditional"], rows)
+
+
+def _kinds(name: str, measured: Sequence[Mapping[str, float]]) -> list[str]:
+    kinds = ("fast", "cross-class", "traditional")
+    gaps = [100 * (of["fast"] - of["traditional"]) for of in measured]
+    return [name, *(f"{100 * np.mean([of[kind] for of in measured]):.2f}" for kind in kinds), difference(gaps, 2)]
 
 
 def suppression_times(nms: Result) -> list[str]:

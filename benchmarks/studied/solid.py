@@ -15,20 +15,22 @@ from studied.padding import prototypes_of, with_padding
 PHOTOGRAPHS = 4
 COLOR = (40, 120, 60)
 SHIPPED = "shipped weights"
-RANDOM = "ResNet-50, random weights"
+RANDOM = "random weights"
 
 
 def networks(trained: Path | None) -> Iterator[tuple[str, Any]]:
-    """By name. No trained ResNet is at hand: its weights are random, as the paper's network has them at the start."""
+    """By name. No trained ResNet is at hand; that the shipped network is there with random weights, too, tells what
+    training changes."""
     import yolact
     from yolact.model import build_model
-    from yolact.presets import yolact_resnet50
+    from yolact.presets import yolact_efficientnet_lite0, yolact_resnet50
 
     yield SHIPPED, yolact.load(device="cpu").network
     if trained is not None:
         yield "baseline of the studies", yolact.load(trained, device="cpu").network
     torch.manual_seed(0)
-    yield RANDOM, build_model(yolact_resnet50(image_size=(448, 448)))
+    yield f"EfficientNet-Lite0, {RANDOM}", build_model(yolact_efficientnet_lite0(image_size=(448, 448)))
+    yield f"ResNet-50, {RANDOM}", build_model(yolact_resnet50(image_size=(448, 448)))
 
 
 def measure(trained: Path | None) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def measure(trained: Path | None) -> dict[str, Any]:
     """
     figures = {}
     for name, network in networks(trained):
-        network = settled(network.eval()) if name == RANDOM else network.eval()
+        network = settled(network.eval()) if RANDOM in name else network.eval()
         figures[name] = translation.measure_network(network, photographs(network.config))
     ap = {SHIPPED: translation.measure_ap(None)}
     if trained is not None:

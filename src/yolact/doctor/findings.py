@@ -39,11 +39,11 @@ class Finding:
 
     def line(self) -> str:
         """How often, and where."""
-        if not self.where:
-            return f"{self.split}: {self.kind}"
-        if self.unit == "image":
-            return f"{self.split}: {self.kind}: {named(list(self.where))}"
-        return f"{self.split}: {self.kind}: {len(self.where)}: {_first(self.where)}"
+        where = [printable(name) for name in self.where]
+        if not where:
+            return f"{self.split}: {printable(self.kind)}"
+        places = named(where) if self.unit == "image" else f"{len(where)}: {_first(where)}"
+        return f"{self.split}: {printable(self.kind)}: {places}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, with every place."""
@@ -53,6 +53,11 @@ class Finding:
 def severity_of(problem: str) -> Severity:
     """Of a kind of problem of `yolact.data.annotations`: what is dropped there is missing everywhere."""
     return "error" if problem.endswith("dropped") else "note"
+
+
+def printable(text: str) -> str:
+    """Names from files in one line, without what would move a terminal's cursor or cannot be written as UTF-8."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _first(names: Iterable[str], shown: int = 5) -> str:

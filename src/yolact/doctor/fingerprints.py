@@ -81,7 +81,7 @@ def find_pairs(fingerprints: list[Fingerprint]) -> list[Pair]:
 
 def _similar(fingerprints: list[Fingerprint], places: list[int]) -> list[Pair]:
     known = [signs for signs in (fingerprints[place].signs for place in places) if signs is not None]
-    packed = np.array(known, dtype=np.uint8).reshape(len(places), -1)
+    packed = np.array(known, dtype=np.uint8).reshape(-1, (SIGNS + 7) // 8)
     pairs = []
     for start in range(0, len(places), ROWS_AT_ONCE):
         rows = _plus_minus(packed[start : start + ROWS_AT_ONCE])

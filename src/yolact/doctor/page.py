@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from yolact.doctor.findings import printable
 from yolact.doctor.pictures import Picture
 from yolact.doctor.report import Report, percent, rows
 from yolact.doctor.tally import ClassCount
@@ -77,8 +78,7 @@ def render(report: Report, sections: list[Section]) -> str:
 
 
 def _safe(text: str) -> str:
-    """Escaped, and without the half characters that file names may have and UTF-8 cannot."""
-    return escape(text.encode("utf-8", "replace").decode("utf-8"))
+    return escape(printable(text))
 
 
 def _findings(report: Report) -> str:

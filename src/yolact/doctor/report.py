@@ -6,7 +6,7 @@ from typing import Any
 
 from yolact.config import ModelConfig
 from yolact.doctor.anchor_recall import Recall
-from yolact.doctor.findings import Finding
+from yolact.doctor.findings import Finding, printable
 from yolact.doctor.survey import Survey
 from yolact.doctor.tally import SIZES, ClassCount, Tally
 
@@ -39,7 +39,7 @@ class Report:
     def table(self) -> str:
         """The whole report as text."""
         height, width = self.model.image_size
-        lines = [f"{self.name}, as {self.model.name} sees it at {height} x {width} (height x width)", ""]
+        lines = [f"{printable(self.name)}, as {self.model.name} sees it at {height} x {width} (height x width)", ""]
         lines += [*_columns(self.splits, _ROWS), "", *self._classes(), "", *self._findings()]
         return "\n".join(lines)
 
@@ -61,7 +61,7 @@ class Report:
         lines = [f"{'class':{width}}{head}"]
         for name in list(names)[:MOST_CLASSES]:
             cells = [_class_cells(tally.classes[name], tally) for tally in self.splits.values()]
-            lines.append(f"{name:{width}}{''.join(cells)}")
+            lines.append(f"{printable(name):{width}}{''.join(cells)}")
         if len(names) > MOST_CLASSES:
             lines.append(f"and {len(names) - MOST_CLASSES} more classes")
         lines.append("anchor: the share of the objects whose best anchor overlaps by at least 0.5")

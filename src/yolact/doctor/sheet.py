@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from yolact.captions import load_font
-from yolact.doctor.findings import Finding
+from yolact.doctor.findings import Finding, printable
 from yolact.doctor.page import Section, render
 from yolact.doctor.pictures import SIDE, Picture, finding_pictures, sample_pictures
 from yolact.doctor.report import Report
@@ -35,9 +35,9 @@ def write_sheet(report: Report, folder: Path, samples: int = 24, examples: int =
     if drawn:
         shown.append(Section("Photographs drawn by lot", f"{len(drawn)}, with their annotations", "sample", drawn))
     sections = sorted(shown, key=lambda section: ("error", "sample", "note").index(section.kind))
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report.to_dict(), indent=2)
     page, picture = render(report, sections), contact_sheet(sections)
+    folder.mkdir(parents=True, exist_ok=True)
     return [
         _written(folder / "report.json", lambda file: file.write_text(text, encoding="utf-8")),
         _written(folder / "sheet.html", lambda file: file.write_text(page, encoding="utf-8")),
@@ -53,7 +53,7 @@ def _section(report: Report, finding: Finding, examples: int) -> Section:
 
 def contact_sheet(sections: list[Section]) -> Image.Image:
     """All pictures below each other, four in a row, each section with its title."""
-    font, title = load_font(None, LETTERS), load_font(None, 1.6 * LETTERS)
+    font, title = load_font(None, float(LETTERS)), load_font(None, 1.6 * LETTERS)
     width = COLUMNS * (SIDE + GAP) + GAP
     placed: list[tuple[int, int, Picture]] = []
     titles: list[tuple[int, str]] = []
@@ -77,8 +77,7 @@ def contact_sheet(sections: list[Section]) -> Image.Image:
 
 
 def _cut(text: str, most: int) -> str:
-    """In one line; without half characters, which a file name may have and a font cannot show."""
-    text = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
+    text = printable(text)
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -214,7 +214,7 @@ def test_without_validation_and_without_objects(data_yaml: Path):
     report = checked(data_yaml)
     assert report.splits["train"].recall is None
     assert report.splits["train"].images_without_objects == 4
-    assert "class without an object: 2: disk, box" in report.table()
+    assert "class without an object: 2 classes: disk, box" in report.table()
 
 
 def test_sizes_are_those_at_the_input(tmp_path: Path):

@@ -42,7 +42,8 @@ class Finding:
         where = [printable(name) for name in self.where]
         if not where:
             return f"{self.split}: {printable(self.kind)}"
-        places = named(where) if self.unit == "image" else f"{len(where)}: {_first(where)}"
+        unit = self.unit if len(where) == 1 else {"class": "classes", "pair": "pairs"}.get(self.unit)
+        places = named(where) if self.unit == "image" else f"{len(where)} {unit}: {_first(where)}"
         return f"{self.split}: {printable(self.kind)}: {places}"
 
     def to_dict(self) -> dict[str, Any]:

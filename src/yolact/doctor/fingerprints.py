@@ -21,6 +21,9 @@ SIGNS = FREQUENCIES * FREQUENCIES - 1
 MOST_DIFFERENT = 32
 """Signs in which two copies of a photograph may differ."""
 
+LEAST_AGREEMENT = SIGNS - 2 * MOST_DIFFERENT
+"""The same, as the sum over all signs of +1 where they agree and -1 where they differ."""
+
 LEAST_CONTRAST = 2.0
 """Standard deviation of the thumbnail, in gray levels, below which there is nothing to tell photographs apart by."""
 
@@ -87,11 +90,10 @@ def _similar(fingerprints: list[Fingerprint], places: list[int]) -> list[Pair]:
         rows = _plus_minus(packed[start : start + ROWS_AT_ONCE])
         for other in range(start, len(places), ROWS_AT_ONCE):
             columns = _plus_minus(packed[other : other + ROWS_AT_ONCE])
-            upright = (SIGNS - rows @ columns.T) / 2
-            mirrored = (SIGNS - (rows * _MIRRORED) @ columns.T) / 2
-            for i, j in np.argwhere(np.minimum(upright, mirrored) <= MOST_DIFFERENT).tolist():
+            upright, mirrored = rows @ columns.T, (rows * _MIRRORED) @ columns.T
+            for i, j in np.argwhere(np.maximum(upright, mirrored) >= LEAST_AGREEMENT).tolist():
                 if start + i < other + j:
-                    kind = "nearly identical" if upright[i, j] <= MOST_DIFFERENT else "mirrored"
+                    kind = "nearly identical" if upright[i, j] >= LEAST_AGREEMENT else "mirrored"
                     pairs.append(Pair(places[start + i], places[other + j], kind))
     return pairs
 

@@ -46,13 +46,18 @@ class Check:
 
         if self.preset not in PRESETS:
             raise ValueError(f"preset {self.preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-        if self.out is not None and self.out.exists() and not self.out.is_dir():
-            raise ValueError(f"--out {self.out} is a file; name a folder")
         if min(self.samples, self.examples, self.seed) < 0:
             raise ValueError("--samples, --examples and --seed must not be negative")
         data = DataConfig.read(self.data, self.root)
         model = PRESETS[self.preset].build()
         model = model if self.image_size is None else replace(model, image_size=self.image_size)
+        if self.out is not None:  # refused before minutes of work
+            try:
+                self.out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OSError(
+                    f"cannot write into --out {self.out} ({error.strerror}); choose another folder"
+                ) from error
         report = check(data, model, str(locate(self.data, self.root)))
         print(report.table())
         if self.out is not None:

@@ -60,6 +60,19 @@ def test_a_good_data_set_has_no_errors(data_yaml: Path):
     assert json.loads(json.dumps(report.to_dict()))["splits"]["train"]["objects"] == 8
 
 
+def test_coco_mini_in_coco_2017s_layout(shared: Path, tmp_path: Path):
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / f"{split}2017").symlink_to(shared / "data" / "coco-mini" / split)
+        link = tmp_path / "annotations" / f"instances_{split}2017.json"
+        link.symlink_to(shared / "data" / "coco-mini" / f"instances_{split}.json")
+    report = check(DataConfig.read("coco2017", tmp_path), MODEL, "test", progress=False)
+    assert errors(report) == {}
+    assert [report.splits[split].images for split in ("train", "val")] == [158, 79]
+    assert [report.splits[split].crowds for split in ("train", "val")] == [9, 16]
+    assert not any("category id" in kind for kind in notes(report))
+
+
 def test_truncated_images(data_yaml: Path):
     pictures = data_yaml.parent / "train"
     good = (pictures / "train002.png").read_bytes()
@@ -139,6 +152,7 @@ def test_degenerate_and_tiny_objects(data_yaml: Path):
     report = checked(data_yaml, model=yolact_resnet18(image_size=(96, 100)))
     assert only(errors(report), "too thin") == ("train001.png",)
     assert only(errors(report), "box without area") == ("train004.png",)
+    assert all(finding.spots for finding in report.findings if finding.unit == "image" and finding.where)
     assert only(notes(report), "below a pixel") == ("train002.png",)
     assert only(notes(report), "too small for the smallest anchor") == ("train003.png",)
     assert report.splits["train"].below_a_pixel == 1

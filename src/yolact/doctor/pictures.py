@@ -18,6 +18,9 @@ from yolact.visualize import Style, draw
 SIDE = 440
 """Of a picture, in pixels: its longer one."""
 
+GAP = 6
+"""Between two photographs side by side."""
+
 MARGIN = 0.6
 """Around an object that is shown close up, as a share of its longer side."""
 
@@ -57,14 +60,17 @@ def _pictures(report: Report, groups: Iterable[tuple[Spot, ...]]) -> Iterator[Pi
         try:
             yield _picture(report, group)
         except ValueError as error:  # the file, which may be what the finding is about
-            yield Picture(Image.new("RGB", (SIDE, SIDE * 3 // 4), (128, 128, 128)), str(error))
+            path = report.surveys[group[0].split].records[group[0].photograph].path
+            text = f"{group[0].split}: {str(error).replace(str(path), path.name)}"
+            yield Picture(Image.new("RGB", (SIDE, SIDE // 3), (128, 128, 128)), text)
 
 
 def _picture(report: Report, group: tuple[Spot, ...]) -> Picture:
     surveys = [report.surveys[spot.split] for spot in group]
     if len(group) == 2 and group[0].number is None:
         halves = [
-            _photograph(survey, spot, SIDE // 2, masks=False) for survey, spot in zip(surveys, group, strict=True)
+            _photograph(survey, spot, (SIDE - GAP) // 2, masks=False)
+            for survey, spot in zip(surveys, group, strict=True)
         ]
         names = (f"{spot.split}: {survey.name(spot)}" for survey, spot in zip(surveys, group, strict=True))
         return Picture(_side_by_side(halves), " and ".join(names))
@@ -96,12 +102,14 @@ def _close_up(survey: Survey, spot: Spot, numbers: list[int]) -> Picture:
             corners = [(v - view[i % 2]) * scale for i, v in enumerate((x, y, x + width, y + height))]
             pen.rectangle(corners, outline=BOX_COLOR, width=2)
     names = ", ".join(dict.fromkeys(survey.classes[record.objects[number].label] for number in numbers))
-    size = " x ".join(f"{v:.0f}" for v in _extent(record, numbers)[1])
+    size = " x ".join(f"{v:.0f}" for v in _extent(record, numbers, boxes=False)[1])
     return Picture(picture, f"{spot.split}: {survey.name(spot)}, {names}, {size} pixels")
 
 
-def _extent(record: ImageRecord, numbers: list[int]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Corner (x, y) and sides (width, height) of what some objects take up, box and mask together."""
+def _extent(
+    record: ImageRecord, numbers: list[int], boxes: bool = True
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Corner (x, y) and sides (width, height) of what the masks of some objects take up, and their boxes if wanted."""
     ends = []
     for number in numbers:
         mask = decode_mask(record.objects[number].segmentation, record.size)
@@ -109,7 +117,7 @@ def _extent(record: ImageRecord, numbers: list[int]) -> tuple[tuple[float, float
         if len(rows):
             ends.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
         box = record.objects[number].box
-        if box is not None:
+        if boxes and box is not None:
             ends.append((box[0], box[1], box[0] + box[2], box[1] + box[3]))
     if not ends:
         return (0.0, 0.0), (float(record.size[1]), float(record.size[0]))
@@ -158,13 +166,13 @@ def _bounds(mask: np.ndarray) -> tuple[float, float, float, float]:
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _side_by_side(pictures: list[Image.Image], gap: int = 6) -> Image.Image:
+def _side_by_side(pictures: list[Image.Image]) -> Image.Image:
     height = max(picture.height for picture in pictures)
     joined: UInt8[np.ndarray, "H W 3"] = np.full(
-        (height, sum(picture.width for picture in pictures) + gap * (len(pictures) - 1), 3), 128, dtype=np.uint8
+        (height, sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1), 3), 128, dtype=np.uint8
     )
     left = 0
     for picture in pictures:
         joined[: picture.height, left : left + picture.width] = np.asarray(picture)
-        left += picture.width + gap
+        left += picture.width + GAP
     return Image.fromarray(joined)

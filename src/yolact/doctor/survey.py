@@ -33,7 +33,7 @@ SAME_PLACE = 0.5
 SAME_OBJECT = 0.95
 """IoU of two masks above which they are taken for one object."""
 
-AT_ONCE = 256
+AT_ONCE = 64
 """Photographs that are handed to the threads together."""
 
 BROKEN = "image that cannot be decoded"
@@ -103,8 +103,11 @@ def survey(
         for category_id, name in category_names(content, source.annotations).items():
             categories.setdefault(name, category_id)
         found, problems = read_records(content, source, labels)
+        rows = {record.path.name: len(records) + row for row, record in enumerate(found)}
         records += found
-        findings += [Finding(severity_of(k), split, k, tuple(images)) for k, images in sorted(problems.images.items())]
+        for kind, images in sorted(problems.images.items()):
+            spots = tuple((Spot(split, rows[name]),) for name in dict.fromkeys(images) if name in rows)
+            findings.append(Finding(severity_of(kind), split, kind, tuple(images), spots))
     return _measured(Survey(split, classes, records, np.zeros(0, OBJECT), {}, categories, findings), pixels, progress)
 
 

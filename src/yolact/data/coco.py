@@ -139,14 +139,20 @@ def decode_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """Polygons or RLE as a boolean (height, width) mask, by COCO's own rule of which pixels belong to a polygon."""
     from faster_coco_eval.core import mask as coco_mask
 
+    return coco_mask.decode(compressed_rle(segmentation, size)).astype(bool)
+
+
+def compressed_rle(segmentation: Any, size: tuple[int, int]) -> Any:
+    """Polygons or RLE as the compressed RLE that COCO's tools compute with."""
+    from faster_coco_eval.core import mask as coco_mask
+
     height, width = size
-    rle: Any = segmentation
     if isinstance(segmentation, list):
         parts: Any = coco_mask.frPyObjects(segmentation, height, width)
-        rle = coco_mask.merge(parts)
-    elif isinstance(segmentation["counts"], list):
-        rle = coco_mask.frPyObjects(segmentation, height, width)
-    return coco_mask.decode(rle).astype(bool)
+        return coco_mask.merge(parts)
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return segmentation
 
 
 def mask_bounds(masks: Bool[Tensor, "N H W"]) -> Float[Tensor, "N 4"]:

@@ -15,7 +15,10 @@ class Evaluate:
     """Measure COCO's average precision of boxes and masks on an annotated data set."""
 
     data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA.YAML")]
-    """A data.yaml, as for training."""
+    """A data.yaml, as for training, or the name of a published data set: coco2017 or sbd."""
+
+    root: Path | None = None
+    """The folder that holds a published data set. None: one of its name, or the current folder."""
 
     split: Literal["train", "val"] = "val"
     """The images of the data.yaml to measure on."""
@@ -29,7 +32,7 @@ class Evaluate:
         from yolact.data.source import DataConfig
         from yolact.evaluate import evaluate
 
-        data = DataConfig.read(self.data)
+        data = DataConfig.read(self.data, self.root)
         evaluation = evaluate(self.model.load(), data, split=self.split, out=self.out)
         print(evaluation.table())
         return 1 if evaluation.unreadable else 0

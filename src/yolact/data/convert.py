@@ -50,7 +50,7 @@ class Report:
     source_format: str
     destination_format: str
     written: dict[str, tuple[int, int]]
-    """For each split, how many images and how many objects, crowds included, were handed to the destination's format."""
+    """For each split, how many images and objects, crowds included, there were to write."""
 
     problems: list[str]
     """What is wrong in the source: a line for each kind, with how often and the first names."""
@@ -82,8 +82,8 @@ def convert(
     Args:
         destination: a folder, new or empty.
         source_format: None looks at the files.
-        images: how the destination gets its images. None: not at all where its format can say where they are, and else
-            as hard links.
+        images: how the destination gets its images. None: as hard links, but for COCO not at all: its data.yaml says
+            where they are. Images inside LabelMe files are always taken out, for COCO.
         masks: how COCO files hold masks.
         photos: where the images are, if the source does not say.
         class_name: the class of masks that have none.
@@ -106,11 +106,12 @@ def convert(
     problems = [line for p in data.problems for line in p.lines()]
     if not any(data.images()):
         raise ValueError(f"no image of {source} can be used{'; ' + problems[0] if problems else ''}")
+    _check_names(data)
     if val_share is not None:
         data = split_off(data, val_share, seed)
     if images is None:
         embedded = any(image.is_embedded for image in data.images())
-        images = "none" if destination_format in REFERRING and not (embedded and destination_format == "coco") else "link"
+        images = "none" if destination_format == "coco" and not embedded else "link"
     losses = Problems(Path(destination_format))
     writing = Writing(destination, images, masks, losses, [])
     _write(data, destination, destination_format, writing)
@@ -125,6 +126,12 @@ def _check_destination(destination: Path, source: Path) -> None:
         raise ValueError(f"{destination} holds something; choose a new folder")
     if destination.resolve() == source.resolve():
         raise ValueError(f"{destination} is the source; choose a new folder")
+
+
+def _check_names(data: LabeledData) -> None:
+    for name in data.categories:
+        if not name.strip() or len(name.splitlines()) != 1:
+            raise ValueError(f"a class is called {name!r}, which most formats cannot hold; rename it")
 
 
 def _write(data: LabeledData, destination: Path, name: str, request: Writing) -> None:

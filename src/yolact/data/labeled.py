@@ -12,7 +12,7 @@ from yolact.data.annotations import Problems
 from yolact.data.objects import are_numbers
 from yolact.data.outlines import join, outlines
 
-Polygons = tuple[tuple[float, ...], ...]
+Polygons = tuple[tuple[int | float, ...], ...]
 """Each x1, y1, x2, y2, ... in pixels, with COCO's rule of which pixels they hold; several are united."""
 
 
@@ -115,7 +115,7 @@ def from_mask(name: str, mask: Bool[np.ndarray, "H W"], is_crowd: bool = False) 
 
 
 def from_polygons(
-    name: str, polygons: Sequence[Sequence[float]], size: tuple[int, int], is_crowd: bool = False
+    name: str, polygons: Sequence[Sequence[int | float]], size: tuple[int, int], is_crowd: bool = False
 ) -> LabeledObject | None:
     """An object of one or several polygons, whose pixels are united; None if they hold no pixel."""
     rle = rle_of(list(polygons), size)

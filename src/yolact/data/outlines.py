@@ -79,7 +79,7 @@ def join(rings: list[np.ndarray]) -> np.ndarray:
     return np.array(_walk(points, chain), dtype=corners.dtype)
 
 
-def _walk(points: list[tuple[float, ...]], chain: list[int]) -> list[tuple[float, ...]]:
+def _walk(points: list[tuple[int | float, ...]], chain: list[int]) -> list[tuple[int | float, ...]]:
     walked, at = [points[0]], chain[0]
     while at != 0:
         walked.append(points[at])

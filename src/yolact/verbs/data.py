@@ -10,8 +10,7 @@ from yolact.verbs.data_formats import DataFormats
 
 Verb = (
     Annotated[DataConvert, subcommand("convert")]
-    | Annotated[DataFormats, subcommand("formats")]
-    # a line for each further verb
+    | Annotated[DataFormats, subcommand("formats")]  # a further verb is a further line
 )
 
 

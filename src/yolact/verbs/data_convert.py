@@ -33,7 +33,7 @@ class DataConvert:
     """The format to read. None: look at the files."""
 
     images: Literal["link", "copy", "none"] | None = None
-    """How OUT gets its images; none refers to where they are. None: none for coco and labelme, link for others."""
+    """How OUT gets its images; none refers to where they are. None: none for coco, link for others."""
 
     photos: Path | None = None
     """The folder of the images, where the source does not say."""

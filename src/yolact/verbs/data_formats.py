@@ -5,7 +5,10 @@ from dataclasses import dataclass
 FORMATS = {
     "coco": ("JSON files of polygons and RLE, as COCO's own, or a data.yaml that names them", "everything"),
     "yolo": ("Ultralytics' text files of polygons, with data.yaml", "all but crowds and ids"),
-    "voc": ("Pascal VOC's PNGs, with ImageSets; labelmap.txt for other classes", "no overlaps, crowds or ids; 254 objects"),
+    "voc": (
+        "Pascal VOC's PNGs, with ImageSets; labelmap.txt for other classes",
+        "no overlaps, crowds or ids; 254 objects",
+    ),
     "sbd": ("the .mat files of the Semantic Boundaries Dataset", "only read"),
     "labelme": ("LabelMe's JSON files, one an image", "all but ids"),
     "masks": ("PNGs of one object each: masks/IMAGE/CLASS_001.png", "all but crowds, polygons and ids"),

@@ -18,6 +18,9 @@ from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_p
 from yolact.data.objects import ObjectRecord
 from yolact.data.source import DataConfig, Source
 
+ROBOFLOW = "_annotations.coco.json"
+"""What Roboflow calls the file of a split, in the folder of its images."""
+
 HOLDS = {
     "images": {"id", "file_name", "width", "height"},
     "annotations": {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"},
@@ -44,9 +47,12 @@ def read(source: Path, request: Reading) -> LabeledData:
     files = annotation_files(source)
     if not files:
         raise ValueError(f"{source} has no annotation file such as annotations/instances_train.json; name the file")
-    for file in files:
+    splits = [split_of(file) for file in files]
+    if len(set(splits)) < len(splits):  # such as train2014 and train2017
+        splits = [file.stem for file in files]
+    for split, file in zip(splits, files, strict=True):
         content = read_json(file)
-        _add_file(data, split_of(file), Source(_images_folder(file, content, request.photos), file), content, None)
+        _add_file(data, split, Source(_images_folder(file, content, request.photos), file), content, None)
     return _with_distinct_ids(data)
 
 
@@ -76,9 +82,12 @@ def _add_file(
 
 
 def annotation_files(source: Path) -> list[Path]:
-    """The COCO files of a folder: those for instances, if some are named so, as COCO names them."""
+    """The COCO files of a folder: those for instances, if some are named so, as COCO names them; or Roboflow's."""
     if source.is_file():
         return [source]
+    exported = sorted(source.glob(f"*/{ROBOFLOW}"))
+    if exported:
+        return exported
     for folder in (source / "annotations", source):
         files = sorted(folder.glob("*.json"))
         files = [file for file in files if file.stem.startswith("instances")] or files
@@ -88,9 +97,10 @@ def annotation_files(source: Path) -> list[Path]:
 
 
 def split_of(file: Path) -> str:
-    """instances_train.json, train.json and instances_train2017.json are splits of their names; others are train."""
-    match = re.fullmatch(r"(?:instances_)?((?:train|val|valid|test|minival)\w*)", file.stem)
-    return match[1] if match else "train"
+    """train, val or test, as a file's name begins, or that of its folder; train if nothing says."""
+    name = file.parent.name if file.name == ROBOFLOW else file.stem.removeprefix("instances_")
+    match = re.match(r"train|val|test", name)
+    return match[0] if match else "train"
 
 
 def _images_folder(file: Path, content: dict[str, Any], photos: Path | None) -> Path:
@@ -164,7 +174,8 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
         if split in ("train", "val") and images:
             entries[split] = {"images": root, "annotations": file}
     if "train" in entries:
-        (folder / "data.yaml").write_text(yaml.safe_dump(entries, allow_unicode=True, width=1000), encoding="utf-8")
+        text = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
+        (folder / "data.yaml").write_text(text, encoding="utf-8")
     else:
         request.notes.append("no images in a split called train: no data.yaml was written")
 
@@ -181,7 +192,7 @@ def category_ids(categories: dict[str, int | None]) -> dict[str, int]:
 
 def _where_they_are(images: list[LabeledImage]) -> tuple[str, list[str]]:
     """The folder that all images are in, and their paths from there."""
-    paths = [image.path.resolve() for image in images]
+    paths = [image.path.absolute() for image in images]
     names = {path.as_posix().removesuffix(image.name) for path, image in zip(paths, images, strict=True)}
     # The images' own folder, if it is one for all; names then stay as they were.
     root = names.pop() if len(names) == 1 else os.path.commonpath([path.parent for path in paths]) if paths else "."

@@ -30,7 +30,7 @@ def read_png(path: Path) -> tuple[np.ndarray, bool]:
     try:
         with Image.open(path) as image:
             if image.mode in ("P", "L", "1", "I", "I;16"):
-                return np.array(image).astype(np.int64), False
+                return np.array(image), False
             pixels = np.array(image.convert("RGB")).astype(np.int64)
             return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], True
     except FileNotFoundError:
@@ -50,7 +50,11 @@ def write_png(path: Path, numbers: np.ndarray) -> None:
 
 def ids_of(numbers: np.ndarray, others: tuple[int, ...]) -> list[int]:
     """The numbers of objects, in order."""
-    return [int(number) for number in np.unique(numbers) if number not in others]
+    if numbers.max(initial=0) <= 0xFFFF and numbers.min(initial=0) >= 0:  # counting is ten times as fast as sorting
+        found = np.flatnonzero(np.bincount(numbers.ravel()))
+    else:
+        found = np.unique(numbers)
+    return [int(number) for number in found if number not in others]
 
 
 def stacked(

@@ -1,26 +1,24 @@
 """LabelMe (version 5 and later): a JSON file an image, beside it, with a list of shapes.
 
 Polygons, rectangles, circles and masks are read; points and lines have no area. Shapes of one label that share a
-group_id are one object. A mask is written as polygons if it came as polygons, and else as a shape of type mask: a PNG of
-its box. A crowd is a shape with the flag "crowd". labels.txt has the classes in their order.
+group_id are one object. A mask is written as polygons if it came as polygons, and else as a shape of type mask: a PNG
+of its box. A crowd is a shape with the flag "crowd". labels.txt has the classes in their order.
 """
 
 import json
 import os
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, embedded_bytes, inner_path, place
+from yolact.data.formats.image_files import UNREADABLE, distinct_names, embedded_bytes, find_images, inner_path, place
 from yolact.data.formats.labelme_shapes import group_shapes, read_group, shapes_of
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
-from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject
+from yolact.data.labeled import LabeledData, LabeledImage
 
 VERSION = "5.0.0"
 SPLITS = ("train", "val", "valid", "test")
@@ -54,15 +52,18 @@ def read(source: Path, request: Reading) -> LabeledData:
             continue
         seen.add(image.path)
         splits.setdefault(split, []).append(image)
-    categories = dict.fromkeys([*_listed(root), *(o.name for split in splits.values() for i in split for o in i.objects)])
-    return LabeledData(splits, categories, [problems])
+    categories = dict.fromkeys(_listed(root))
+    categories.update(dict.fromkeys(o.name for images in splits.values() for i in images for o in i.objects))
+    without = len({path.absolute() for path in find_images(root)} - {path.absolute() for path in seen})
+    notes = [f"{root.name}: {without} images without a LabelMe file, not read"] if without and source.is_dir() else []
+    return LabeledData(splits, categories, [problems], notes)
 
 
 def _listed(root: Path) -> list[str]:
     if not (root / "labels.txt").is_file():
         return []
-    names = map(str.strip, (root / "labels.txt").read_text(encoding="utf-8").splitlines())
-    return [name for name in names if name and name not in NO_CLASSES]
+    names = (root / "labels.txt").read_text(encoding="utf-8").splitlines()
+    return [name for name in names if name.strip() and name not in NO_CLASSES]
 
 
 def _read_file(file: Path, root: Path, photos: Path | None, problems: Problems) -> LabeledImage:
@@ -91,7 +92,9 @@ def _read_file(file: Path, root: Path, photos: Path | None, problems: Problems) 
     return from_upright(LabeledImage(name, path, size, tuple(objects)), orientation)
 
 
-def _image(file: Path, content: dict[str, Any], root: Path, photos: Path | None) -> tuple[Path, str, tuple[int, int], int]:
+def _image(
+    file: Path, content: dict[str, Any], root: Path, photos: Path | None
+) -> tuple[Path, str, tuple[int, int], int]:
     """The image's file, its name in the data set, its upright (height, width), and its orientation (EXIF)."""
     named = content.get("imagePath")
     spelled = named.replace("\\", "/") if isinstance(named, str) else ""
@@ -99,7 +102,7 @@ def _image(file: Path, content: dict[str, Any], root: Path, photos: Path | None)
     opened: Any = path
     if path is None:
         if not content.get("imageData"):
-            raise ValueError("missing image file" if spelled else "file without imagePath and imageData")
+            raise ValueError("image that is neither in the file, nor where imagePath says in the data set")
         opened = BytesIO(embedded_bytes(content))
     try:
         with Image.open(opened) as image:
@@ -117,25 +120,20 @@ def _image(file: Path, content: dict[str, Any], root: Path, photos: Path | None)
 def _find_image(file: Path, named: str, root: Path, photos: Path | None) -> Path | None:
     """The image that imagePath names, or None.
 
-    Raises:
-        ValueError: imagePath leads out of the folder that holds the data set's folder. A file from elsewhere would land in
-            what is written, and its author decides which.
+    It has to be in the data set, beside its folder, or where the caller says: what it names lands in what is written,
+    and whoever wrote it is not to choose among all files of this machine.
     """
     if not named:
         return None
-    candidates = [file.parent / named] + [photos / n for n in (named, Path(named).name) if photos is not None]
-    existing = [path for path in candidates if path.is_file()]
-    allowed = [root.resolve().parent] + ([photos.resolve()] if photos is not None else [])
-    for path in existing:
-        if any(path.resolve().is_relative_to(folder) for folder in allowed):
-            return path
-    if existing or Path(named).is_absolute() or ".." in Path(named).parts and not _is_near(file.parent / named, allowed):
-        raise ValueError("imagePath that leads out of the data set; say where with --photos FOLDER")
+    candidates = [(file.parent / named, root.absolute().parent)]
+    if photos is not None:
+        candidates += [(photos / named, photos.absolute()), (photos / Path(named).name, photos.absolute())]
+    for path, folder in candidates:
+        # Not resolved: a link that the user has put there is the user's own choice.
+        plain = Path(os.path.normpath(path.absolute()))
+        if plain.is_relative_to(os.path.normpath(folder)) and plain.is_file():
+            return plain
     return None
-
-
-def _is_near(path: Path, allowed: list[Path]) -> bool:
-    return any(path.resolve().is_relative_to(folder) for folder in allowed)
 
 
 def write(data: LabeledData, folder: Path, request: Writing) -> None:

@@ -88,18 +88,21 @@ def _cover(shape: dict[str, Any], size: tuple[int, int]) -> list[float] | np.nda
     return np.hypot(columns - x1, rows - y1) <= np.hypot(x2 - x1, y2 - y1)
 
 
-def _decode(text: Any, box: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:
+def _decode(text: Any, box: tuple[int | float, ...], size: tuple[int, int]) -> np.ndarray:
     """The mask of a box whose last column and row are part of it, as LabelMe has it."""
-    x1, y1, x2, y2 = (int(v) for v in box)
+    x1, y1 = int(box[0]), int(box[1])
     try:
         with Image.open(BytesIO(base64.b64decode(text))) as image:
             inside = np.array(image.convert("L")) > 0
     except (TypeError, binascii.Error, *UNREADABLE):
         raise ValueError("mask that is no PNG in base64") from None
-    if inside.shape != (y2 - y1 + 1, x2 - x1 + 1) or min(x1, y1) < 0 or y2 >= size[0] or x2 >= size[1]:
+    height, width = inside.shape
+    # Other programs that write this format leave the last column and row out of the box.
+    fits = all(side - (end - start) in (0, 1) for side, start, end in ((width, x1, box[2]), (height, y1, box[3])))
+    if not fits or min(x1, y1) < 0 or y1 + height > size[0] or x1 + width > size[1]:
         raise ValueError("mask that does not fit its box or its image")
     mask = np.zeros(size, dtype=bool)
-    mask[y1 : y2 + 1, x1 : x2 + 1] = inside
+    mask[y1 : y1 + height, x1 : x1 + width] = inside
     return mask
 
 

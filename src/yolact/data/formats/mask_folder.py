@@ -66,7 +66,9 @@ def _read(source: Path, request: Reading, by_class: bool) -> LabeledData:
         for path in find_images(photos / split if splits else photos):
             name = path.relative_to(photos / split if splits else photos).as_posix()
             stem = PurePosixPath(name).with_suffix("").as_posix()
-            image = _read_image(path, name, files.pop(stem, []), by_class, problems)
+            # Penn-Fudan's own masks are called 0001_mask.png.
+            found = files.pop(stem, None) or (files.pop(f"{stem}_mask", []) if by_class else [])
+            image = _read_image(path, name, found, by_class, problems)
             images += [image] if image else []
         for stem in files:
             problems.add("masks whose image is missing, dropped", stem)
@@ -90,7 +92,7 @@ def _files_by_image(folder: Path, by_class: bool, class_name: str | None) -> dic
             raise ValueError(f"{path} is in no folder that names a class; give --class-name NAME")
         else:
             name, stem = class_name or unquote(re.sub(r"_\d+$", "", path.stem)), inside.parent
-        found[stem.as_posix().removesuffix("_mask") if by_class else stem.as_posix()].append((name, path))
+        found[stem.as_posix()].append((name, path))
     return found
 
 

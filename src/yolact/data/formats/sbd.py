@@ -82,11 +82,11 @@ def _read_image(root: Path, number: str, problems: Problems, loadmat: Any) -> La
 
 def _masks(file: Path, loadmat: Any) -> tuple[np.ndarray, list[int]]:
     """The number of each pixel's object, 0 for none, and the label of each object, from 1."""
+    if not file.is_file():
+        raise ValueError("missing file of masks")
     try:
         truth = loadmat(file)["GTinst"][0, 0]
         numbers, classes = np.asarray(truth["Segmentation"]), np.asarray(truth["Categories"]).astype(np.int64).ravel()
-    except FileNotFoundError:
-        raise ValueError("missing file of masks") from None
     except Exception:  # SciPy has a type for each way in which a file may be damaged, and lets those of zlib through
         raise ValueError("file of masks that cannot be read") from None
     if numbers.ndim != 2:

@@ -8,7 +8,6 @@ labelmap.txt, which CVAT and Datumaro write for classes other than Pascal's twen
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from yolact.data.annotations import Problems, annotated_size
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, place
@@ -22,6 +21,9 @@ PASCAL_CLASSES = (
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 """In the order of their labels in the PNGs, from 1."""
+
+HEADER = "# label:color_rgb:parts:actions"
+"""The first line of a labelmap.txt."""
 
 VOID = 255
 MOST = 254
@@ -62,7 +64,8 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
     if not file.is_file():
         return dict(enumerate(PASCAL_CLASSES, start=1)), default
     names, colors = {}, {}
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and line[0] != "#"]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith(HEADER[:8])]
     for index, line in enumerate(lines):
         # From the right, since a name may hold a colon: name:r,g,b:parts:actions
         name, color, *_ = line.rsplit(":", 3)
@@ -70,10 +73,9 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
         if len(rgb) != 3:
             raise ValueError(f"{file} has the line {line!r}; write name:red,green,blue::")
         colors[packed(np.array(rgb))] = index
-        if name != "background":
-            names[index] = name
-    if 0 in names:
-        raise ValueError(f"{file} starts with {names[0]!r}; its first line has to be background:0,0,0::")
+        names[index] = name
+    if names.pop(0, None) != "background":
+        raise ValueError(f"{file} does not start with background; its first line has to be background:0,0,0::")
     return names, colors
 
 
@@ -148,7 +150,7 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
     stems = {id(image): Path(name).stem for image, name in zip(images, names, strict=True)}
     for image, name in zip(images, names, strict=True):
         if name != image.name:
-            request.losses.add("image renamed, as the folder has no subfolders", f"{image.name} → {name}")
+            request.losses.add("image renamed, as all are in one folder", f"{image.name} → {name}")
         place(image, folder / "JPEGImages" / name, request.images)
         instances, classes = _paint(image, labels, request.losses)
         write_png(folder / "SegmentationObject" / f"{Path(name).stem}.png", instances)
@@ -158,7 +160,7 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
     if tuple(data.categories) != PASCAL_CLASSES:
         colors = palette().tolist()
         lines = [f"{name}:{','.join(map(str, colors[i]))}::\n" for i, name in enumerate(("background", *labels))]
-        (folder / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + "".join(lines), encoding="utf-8")
+        (folder / "labelmap.txt").write_text(f"{HEADER}\n" + "".join(lines), encoding="utf-8")
 
 
 def _paint(image: LabeledImage, labels: dict[str, int], losses: Problems) -> tuple[np.ndarray, np.ndarray]:

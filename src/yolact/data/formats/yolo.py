@@ -1,7 +1,7 @@
 """YOLO as Ultralytics reads it: a text file an image, with one polygon in fractions of the image on each line.
 
-A line holds one ring, so parts and holes are joined by bridges of no width. Where a polygon cannot be written so that it
-comes back with the same pixels, the outline of its mask along the pixels' edges is written instead, which always can.
+A line holds one ring, so parts and holes are joined by bridges of no width. Where a polygon cannot be written so that
+it comes back with the same pixels, the outline of its mask along the pixels' edges is written instead: that always can.
 """
 
 from pathlib import Path
@@ -88,7 +88,12 @@ def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tu
     """The images of a folder, or of a text file that lists them, with their names in the data set."""
     place_of = next((p / entry for p in (root, beside) if (p / entry).exists()), root / entry)
     if place_of.is_dir():
-        return [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
+        found = [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
+        labels = label_file(place_of / "x").parent
+        orphans = {p.with_suffix("") for p in labels.rglob("*.txt")} - {label_file(p).with_suffix("") for p, _ in found}
+        for orphan in sorted(orphans):
+            problems.add("label file whose image is missing, dropped", f"{orphan.relative_to(labels).as_posix()}.txt")
+        return found
     if not place_of.is_file():
         raise ValueError(f"{problems.file}: {entry!r} is neither a folder of images nor a list of them in {root}")
     listed = []

@@ -269,6 +269,28 @@ class TestSplitting:
             convert(source, tmp_path / "out", "coco", val_share=0.2)
 
 
+class TestDamage:
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_damaged_files_are_left_out_or_refused_in_one_line(self, name, tmp_path: Path):
+        source = write_coco(tmp_path / "source", [[("person", SQUARE)], [("a/b: c?", ~SQUARE)]])
+        convert(source, tmp_path / "sound", name, images="copy")
+        random = np.random.default_rng(0)
+        for path in sorted(path for path in (tmp_path / "sound").rglob("*") if path.is_file()):
+            sound = path.read_bytes()
+            somewhere = int(random.integers(len(sound)))
+            for damaged in (b"", sound[:somewhere], sound[:somewhere] + b"\xe6" + sound[somewhere + 1 :]):
+                path.write_bytes(damaged)
+                out = tmp_path / "out" / str(random.integers(2**60))
+                said = str(tmp_path)
+                try:
+                    convert(tmp_path / "sound", out, "coco", name)
+                except ValueError as error:
+                    said = str(error)
+                assert "\n" not in said
+                assert str(tmp_path) in said
+            path.write_bytes(sound)
+
+
 class TestTheVerb:
     def run(self, *arguments: object) -> int:
         with pytest.raises(SystemExit) as exited:

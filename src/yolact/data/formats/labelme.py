@@ -17,6 +17,7 @@ from yolact.data.annotations import Problems
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, embedded_bytes, find_images, inner_path, place
 from yolact.data.formats.labelme_shapes import group_shapes, read_group, shapes_of
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage
 
@@ -60,10 +61,8 @@ def read(source: Path, request: Reading) -> LabeledData:
 
 
 def _listed(root: Path) -> list[str]:
-    if not (root / "labels.txt").is_file():
-        return []
-    names = (root / "labels.txt").read_text(encoding="utf-8").splitlines()
-    return [name for name in names if name.strip() and name not in NO_CLASSES]
+    names = read_lines(root / "labels.txt") if (root / "labels.txt").is_file() else []
+    return [name for name in names if name not in NO_CLASSES]
 
 
 def _read_file(file: Path, root: Path, photos: Path | None, problems: Problems) -> LabeledImage:

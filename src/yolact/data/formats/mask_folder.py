@@ -25,6 +25,7 @@ from yolact.data.annotations import Problems, annotated_size
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, place
 from yolact.data.formats.index_png import ids_of, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 
 SPLITS = ("train", "val", "valid", "test")
@@ -57,8 +58,7 @@ def _read(source: Path, request: Reading, by_class: bool) -> LabeledData:
         raise ValueError(f"{photos} is no folder; say where the images are with --photos FOLDER")
     splits = [split for split in SPLITS if (photos / split).is_dir()]
     listed = source / "classes.txt"
-    names = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-    data = LabeledData({}, dict.fromkeys(name for name in names if name.strip()))
+    data = LabeledData({}, dict.fromkeys(read_lines(listed) if listed.is_file() else []))
     for split in splits or ["train"]:
         problems = Problems(masks / split if splits else masks)
         files = _files_by_image(problems.file, by_class, request.class_name)
@@ -116,10 +116,10 @@ def _read_image(
             problems.add("PNG of another size than the ones before, dropped", f"{name}: {file.name}")
             continue
         size = own_size
-        numbers = numbers if by_class else numbers > 0
-        found = [from_mask(class_name, numbers == number) for number in ids_of(numbers, (0,))]
+        masks = [numbers == number for number in ids_of(numbers, (0,))] if by_class else [numbers > 0]
+        found = [from_mask(class_name, mask) for mask in masks]
         objects += [o for o in found if o]
-        if not found and not by_class:
+        if not any(found) and not by_class:
             problems.add("mask that covers no pixel, dropped", f"{name}: {file.name}")
     return LabeledImage(name, path, size, tuple(objects))
 

@@ -12,6 +12,7 @@ import numpy as np
 from yolact.data.annotations import Problems, annotated_size
 from yolact.data.formats.image_files import UNREADABLE
 from yolact.data.formats.request import Reading
+from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.voc import PASCAL_CLASSES
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 
@@ -36,7 +37,7 @@ def read(source: Path, request: Reading) -> LabeledData:
     for path in lists:
         problems = Problems(path)
         images = []
-        for number in filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())):
+        for number in map(str.strip, read_lines(path)):
             try:
                 images.append(_read_image(root, number, problems, scipy.io.loadmat))
             except ValueError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import ORIENTATION_TAG
+from yolact.data.formats.image_files import UNREADABLE
 from yolact.data.labeled import LabeledImage, from_mask
 
 _BACK = {6: 8, 8: 6}
@@ -18,7 +19,10 @@ _BACK = {6: 8, 8: 6}
 
 def upright_size(image: Image.Image) -> tuple[tuple[int, int], int]:
     """(height, width) of a photograph as a viewer shows it, and the EXIF orientation, 1 to 8, that leads there."""
-    orientation = image.getexif().get(ORIENTATION_TAG, 1)
+    try:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+    except UNREADABLE:  # PNG has EXIF behind its pixels, and these may be damaged
+        orientation = 1
     orientation = orientation if orientation in range(1, 9) else 1
     return ((image.width, image.height) if orientation >= 5 else (image.height, image.width)), orientation
 

@@ -5,6 +5,7 @@ labelmap.txt, which CVAT and Datumaro write for classes other than Pascal's twen
 255 is a border that belongs to nothing. An object's class is the one that most of its pixels have.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from yolact.data.annotations import Problems, annotated_size
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, place
 from yolact.data.formats.index_png import UNLABELED, ids_of, palette, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 from yolact.images import SUFFIXES
 
@@ -46,8 +48,7 @@ def read(source: Path, request: Reading) -> LabeledData:
         every = sorted(path.stem for path in (root / "SegmentationObject").glob("*.png"))
         _add_split(data, root, "train", every, names, colors)
     for split, path in lists.items():
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        _add_split(data, root, split, [line.split()[0] for line in lines if line.strip()], names, colors)
+        _add_split(data, root, split, [line.split()[0] for line in read_lines(path)], names, colors)
     return data
 
 
@@ -64,15 +65,14 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
     if not file.is_file():
         return dict(enumerate(PASCAL_CLASSES, start=1)), default
     names, colors = {}, {}
-    lines = file.read_text(encoding="utf-8").splitlines()
-    lines = [line for line in lines if line.strip() and not line.startswith(HEADER[:8])]
+    lines = [line for line in read_lines(file) if not line.startswith(HEADER[:8])]
     for index, line in enumerate(lines):
         # From the right, since a name may hold a colon: name:r,g,b:parts:actions
-        name, color, *_ = line.rsplit(":", 3)
-        rgb = [int(v) for v in color.split(",")] if color.replace(",", "").isdigit() else list(palette()[index % 256])
-        if len(rgb) != 3:
+        name, color, *_ = [*line.rsplit(":", 3), ""]
+        rgb = re.fullmatch(r"\s*(\d+),\s*(\d+),\s*(\d+)\s*", color)
+        if color and not rgb:
             raise ValueError(f"{file} has the line {line!r}; write name:red,green,blue::")
-        colors[packed(np.array(rgb))] = index
+        colors[packed(np.array(rgb.groups(), dtype=np.int64) if rgb else palette()[index % 256])] = index
         names[index] = name
     if names.pop(0, None) != "background":
         raise ValueError(f"{file} does not start with background; its first line has to be background:0,0,0::")

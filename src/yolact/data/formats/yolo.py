@@ -14,6 +14,7 @@ from PIL import Image
 from yolact.data.annotations import Problems
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, inner_path, place
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, polygon_flaw
 from yolact.data.outlines import join
@@ -97,7 +98,7 @@ def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tu
     if not place_of.is_file():
         raise ValueError(f"{problems.file}: {entry!r} is neither a folder of images nor a list of them in {root}")
     listed = []
-    for line in filter(None, map(str.strip, place_of.read_text(encoding="utf-8").splitlines())):
+    for line in map(str.strip, read_lines(place_of)):
         path = (place_of.parent / line) if line.startswith("./") else (root / line)
         listed.append((path, inner_path(line.removeprefix("./").removeprefix("images/")) or path.name))
     return listed

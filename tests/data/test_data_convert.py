@@ -175,6 +175,7 @@ class TestWhatIsLostIsSaid:
         source = write_coco(tmp_path / "source", [[("person", SQUARE), ("person", ~SQUARE)]], crowds=True)
         report = convert(source, tmp_path / "out", name)
         assert any("crowd" in line and "001.png" in line for line in report.losses)
+        assert report.dropped == (0 if name == "voc" else 1)
         assert report.is_sound
 
     @pytest.mark.parametrize("name", ["voc", "instance-ids"])
@@ -183,6 +184,7 @@ class TestWhatIsLostIsSaid:
         report = convert(write_coco(tmp_path / "source", [objects]), tmp_path / "out", name)
         assert any("overlapping objects" in line for line in report.losses)
         assert any("entirely under" in line for line in report.losses)
+        assert report.dropped == 1
 
     def test_more_objects_than_pascal_voc_has_numbers(self, tmp_path: Path):
         single = np.eye(300, dtype=bool).reshape(300, 15, 20)
@@ -335,6 +337,14 @@ class TestTheVerb:
         assert part in printed.err
         assert len(printed.err.strip().splitlines()) == 1
         assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "source"]
+
+    def test_an_empty_folder_is_filled(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        source = write_coco(tmp_path / "source", [[("person", SQUARE)]])
+        (tmp_path / "out").mkdir()
+        monkeypatch.chdir(tmp_path / "out")
+        assert self.run("convert", source, ".", "--to", "yolo") == 0
+        assert sorted(path.name for path in Path().iterdir()) == ["data.yaml", "images", "labels"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
     def test_nothing_is_left_of_a_conversion_that_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         def fail(*_):

@@ -3,7 +3,7 @@
 import hashlib
 import random
 import shutil
-import tempfile
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -51,6 +51,9 @@ class Report:
     destination_format: str
     written: dict[str, tuple[int, int]]
     """For each split, how many images and objects, crowds included, there were to write."""
+
+    dropped: int
+    """How many of these objects the destination's format cannot hold."""
 
     problems: list[str]
     """What is wrong in the source: a line for each kind, with how often and the first names."""
@@ -118,7 +121,8 @@ def convert(
     written = {split: (len(i), sum(len(image.objects) for image in i)) for split, i in data.splits.items()}
     lost = [*losses.lines(), *(f"{destination_format}: {note}" for note in writing.notes)]
     lost += [f"{destination_format}: {line}" for line in _lost_by_all(data, destination_format, images)]
-    return Report(str(source_format), destination_format, written, problems + data.notes, lost)
+    dropped = sum(len(images) for kind, images in losses.images.items() if kind.endswith("dropped"))
+    return Report(str(source_format), destination_format, written, dropped, problems + data.notes, lost)
 
 
 def _check_destination(destination: Path, source: Path) -> None:
@@ -137,13 +141,15 @@ def _check_names(data: LabeledData) -> None:
 def _write(data: LabeledData, destination: Path, name: str, request: Writing) -> None:
     """Write beside the destination, and move it there when it is complete."""
     destination.resolve().parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.resolve().parent))
+    unfinished = destination.resolve().with_name(f".{destination.resolve().name}-{uuid.uuid4().hex[:8]}")
+    unfinished.mkdir()
     try:
-        unfinished.chmod(0o755)
         WRITERS[name](data, unfinished, request)
-        if destination.exists():
-            destination.rmdir()
-        unfinished.rename(destination)
+        if not destination.exists():
+            unfinished.rename(destination)
+        else:  # empty, and perhaps the folder that the caller is in
+            for part in unfinished.iterdir():
+                part.rename(destination / part.name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

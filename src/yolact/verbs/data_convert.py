@@ -68,5 +68,6 @@ class DataConvert:
         for line in report.problems + report.losses:
             print(f"warning: {line}", file=sys.stderr)
         parts = [f"{split} {images} images, {objects} objects" for split, (images, objects) in report.written.items()]
+        parts += [f"{report.dropped} objects that {self.to} cannot hold, dropped"] if report.dropped else []
         print(f"{self.source} ({report.source_format}) → {self.out} ({report.destination_format}): {'; '.join(parts)}")
         return 0 if report.is_sound else 1

@@ -95,3 +95,9 @@ def test_broken_files_are_named_and_left_out(tmp_path: Path):
         "image is missing, dropped: 1 in 1 image: z",
     ):
         assert part in said(data)
+
+
+def test_without_images_either_convention_is_possible(tmp_path: Path):
+    png(tmp_path / "masks" / "a" / "x_1.png", NUMBERS)
+    with pytest.raises(ValueError, match="masks or instance-ids; say which with --from"):
+        detect(tmp_path)

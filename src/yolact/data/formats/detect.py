@@ -51,18 +51,20 @@ def _of_folder(source: Path) -> list[str]:
     if len(descriptions) == 1:
         found += _of_file(descriptions[0])
     elif (source / "masks").is_dir():
-        found.append(_of_masks(source))
+        found += _of_masks(source)
     else:
         found += _of_json_files(source)
     return found
 
 
-def _of_masks(source: Path) -> str:
-    """A folder an image, if one is named after an image; else a folder a class."""
-    stems = {path.relative_to(source).with_suffix("").as_posix().partition("/")[2] for path in find_images(source)}
+def _of_masks(source: Path) -> list[str]:
+    """A folder an image, if one is named after an image; else a folder a class. Without images, either."""
+    photos = source / "images"
+    stems = {path.relative_to(photos).with_suffix("").as_posix() for path in find_images(photos)}
     folders = {path.parent.relative_to(source / "masks").as_posix() for path in (source / "masks").rglob("*.png")}
-    images = {stem for stem in stems if (source / "masks" / stem).is_dir()}
-    return "masks" if images & folders else "instance-ids"
+    if not stems:
+        return ["masks", "instance-ids"]
+    return ["masks"] if stems & folders else ["instance-ids"]
 
 
 def _of_json_files(source: Path) -> list[str]:

@@ -101,7 +101,7 @@ def _image(
     opened: Any = path
     if path is None:
         if not content.get("imageData"):
-            raise ValueError("image that is neither in the file, nor where imagePath says in the data set")
+            raise ValueError("image that is neither inside nor at an imagePath beside SOURCE (--photos says where)")
         opened = BytesIO(embedded_bytes(content))
     try:
         with Image.open(opened) as image:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 FORMATS = {
-    "coco": "COCO's JSON files, or a data.yaml that names them. Holds everything.",
+    "coco": "COCO's JSON files, or a data.yaml that names them. Holds all that the others do.",
     "yolo": "Ultralytics' text files of polygons, with data.yaml. Holds all but crowds and ids.",
     "voc": "Pascal VOC's PNGs; labelmap.txt for other classes. Holds neither overlaps nor polygons, crowds or ids.",
     "sbd": "The .mat files of the Semantic Boundaries Dataset. Is only read.",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from yolact.data.annotations import category_names, read_json
 from yolact.data.coco import decode_mask
-from yolact.data.objects import are_numbers, rle_area
+from yolact.data.objects import are_numbers, leads_far, rle_area
 
 Kind = Literal["box", "mask"]
 
@@ -130,7 +130,8 @@ def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float
         return segmentation if segmentation.get("counts") and rle_area(segmentation, size) is not None else None
     if not isinstance(segmentation, list) or size is None:
         return None
-    return [polygon for polygon in segmentation if are_numbers(polygon) and len(polygon) >= 6]
+    polygons = [polygon for polygon in segmentation if are_numbers(polygon) and len(polygon) >= 6]
+    return [polygon for polygon in polygons if not leads_far(polygon, size)]
 
 
 def some(names: Collection[str], shown: int = 5) -> str:

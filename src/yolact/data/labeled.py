@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from yolact.data.annotations import Problems
-from yolact.data.objects import are_numbers
+from yolact.data.objects import are_numbers, leads_far
 from yolact.data.outlines import join, outlines
 
 Polygons = tuple[tuple[int | float, ...], ...]
@@ -166,8 +166,7 @@ def polygon_flaw(points: Any, size: tuple[int, int]) -> str | None:
         return "polygon with an odd number of coordinates, dropped"
     if len(points) < 6:
         return "polygon of fewer than three corners, dropped"
-    # COCO's code walks along every edge in memory, however far it leads.
-    return "polygon far outside its image, dropped" if max(map(abs, points)) > 10 * max(size) else None
+    return "polygon far outside its image, dropped" if leads_far(points, size) else None
 
 
 def _text(counts: str | bytes) -> str:

@@ -9,6 +9,9 @@ import numpy as np
 Segmentation = list[list[int | float]] | dict[str, Any]
 """Polygons, each x1, y1, x2, y2, ... in pixels; or one RLE, compressed (string) or not (list of run lengths)."""
 
+FARTHEST = 10
+"""Sides of its image that a polygon's corner may be away."""
+
 TOLERATED_OVERHANG = 1.0
 """Pixels that a box may reach out of its image without a word: COCO itself rounds that way."""
 
@@ -81,6 +84,9 @@ def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segme
     polygons = [p for p in segmentation if are_numbers(p) and len(p) >= 6 and len(p) % 2 == 0]
     if not polygons:
         return None, "empty polygon, dropped"
+    polygons = [p for p in polygons if not leads_far(p, size)]
+    if not polygons:
+        return None, "polygon far outside its image, dropped"
     polygons = [p for p in polygons if _polygon_area(p) > 0]
     return (polygons, None) if polygons else (None, "polygon without area, dropped")
 
@@ -115,6 +121,14 @@ def are_numbers(values: Any) -> bool:
     return isinstance(values, list | tuple) and all(
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
     )
+
+
+def leads_far(polygon: list[int | float], size: tuple[int, int]) -> bool:
+    """Whether a polygon leaves its image by more than the rest of it could explain.
+
+    COCO's code walks along every edge in memory, however far it leads: a coordinate of 1e9 takes gigabytes.
+    """
+    return max(map(abs, polygon)) > FARTHEST * max(size)
 
 
 def _polygon_area(points: list[int | float]) -> float:

@@ -69,3 +69,10 @@ def test_a_caption_larger_than_the_picture_is_left_out():
     picture = Image.new("RGB", (12, 8))
     write_all(picture, ["an extraordinarily long name", ""], [(0.0, 0.0, 5.0, 5.0, 1.0)] * 2, [PALETTE[0]] * 2, FONT)
     assert not np.asarray(picture).any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
+def test_boxes_that_are_no_place_get_one(value: float) -> None:
+    anchor = anchor_of(np.zeros((4, 4), np.float32), np.full(4, value, np.float32), (30, 40, 3))
+    assert all(0 <= side <= 40 for side in anchor)
+    assert arrange(["a"], [anchor], (40, 30), FONT)[0] is not None

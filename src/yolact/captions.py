@@ -72,7 +72,9 @@ def anchor_of(
     inside = soft_mask > 0.5
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if len(rows) == 0:
-        x1, y1, x2, y2 = box.tolist()
+        # A network that has gone astray gives boxes that are not even numbers.
+        height, width = image_shape[:2]
+        x1, y1, x2, y2 = np.clip(np.nan_to_num(box), 0, (width, height, width, height)).tolist()
         return x1, y1, x2, y2, (x1 + x2) / 2
     down, across = image_shape[0] / inside.shape[0], image_shape[1] / inside.shape[1]
     top = (float(np.flatnonzero(inside[rows[0]]).mean()) + 0.5) * across

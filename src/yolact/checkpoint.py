@@ -58,7 +58,10 @@ def save(
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         # Not `save_file`: that makes files which nobody but their owner can read.
-        unfinished.write_bytes(safetensors.torch.save(tensors, header))
+        with unfinished.open("wb") as file:
+            file.write(safetensors.torch.save(tensors, header))
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the new name with half of the bytes
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains on its way out
         code = 141
-    except KeyboardInterrupt:
-        print("yolact: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(f"yolact: {str(interruption) or 'interrupted'}", file=sys.stderr)
         code = 130
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"yolact: {one_line(error)}", file=sys.stderr)

@@ -8,18 +8,21 @@ from torch.nn import functional
 from yolact.config import ModelConfig
 
 
-def to_network_input(images: UInt8[Tensor, "*b 3 H W"], config: ModelConfig) -> Float[Tensor, "*b 3 h w"]:
-    """Resize RGB photographs to `config.image_size`, ignoring their aspect ratio, and normalize them.
+def to_network_input(
+    images: UInt8[Tensor, "*b 3 H W"], config: ModelConfig, size: tuple[int, int] | None = None
+) -> Float[Tensor, "*b 3 h w"]:
+    """Resize RGB photographs to the network's input, ignoring their aspect ratio, and normalize them.
 
     Args:
         images: one photograph or a batch of the same size, RGB, 0..255.
+        size: (height, width) to resize to; None takes `config.image_size`.
 
     Returns:
-        RGB, about -2..2, at `config.image_size`; float32, on the photographs' device.
+        RGB, about -2..2; float32, on the photographs' device.
     """
     batch = images if images.ndim == 4 else images[None]
     resized = functional.interpolate(
-        batch.float(), config.image_size, mode="bilinear", align_corners=False, antialias=config.antialias
+        batch.float(), size or config.image_size, mode="bilinear", align_corners=False, antialias=config.antialias
     )
     return normalize(resized if images.ndim == 4 else resized[0], config)
 

@@ -1,20 +1,27 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synthetic import write_dataset
+from yolact.data.augmentation import Augmentation
 from yolact.data.coco import CocoDataset, DataConfig
 from yolact.data.loader import (
-    EpochSampler,
+    EpochBatches,
     EvaluationSamples,
+    Key,
+    Share,
     TrainingSamples,
     evaluation_loader,
     training_loader,
 )
 from yolact.presets import yolact_mobilenetv4
 
-CONFIG = yolact_mobilenetv4(image_size=(64, 96)).with_classes(("disk", "box"))
+SIZE = (64, 96)
+CONFIG = yolact_mobilenetv4(image_size=SIZE).with_classes(("disk", "box"))
 
 
 @pytest.fixture
@@ -24,13 +31,13 @@ def dataset(tmp_path: Path) -> CocoDataset:
 
 def test_a_sample_depends_on_seed_epoch_and_index_only(dataset: CocoDataset) -> None:
     samples = TrainingSamples(dataset, CONFIG, seed=1)
-    first = samples[(2, 3)]
+    first = samples[(2, 3, SIZE)]
     torch.manual_seed(99)
-    _ = samples[(0, 0)]
-    again = TrainingSamples(dataset, CONFIG, seed=1)[(2, 3)]
+    _ = samples[(0, 0, SIZE)]
+    again = TrainingSamples(dataset, CONFIG, seed=1)[(2, 3, SIZE)]
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1].boxes, again[1].boxes)
-    for other in (TrainingSamples(dataset, CONFIG, seed=2)[(2, 3)], samples[(1, 3)]):
+    for other in (TrainingSamples(dataset, CONFIG, seed=2)[(2, 3, SIZE)], samples[(1, 3, SIZE)]):
         assert not torch.equal(first[0], other[0])
 
 
@@ -38,58 +45,97 @@ def test_global_random_numbers_are_left_alone(dataset: CocoDataset) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    _ = TrainingSamples(dataset, CONFIG, seed=1)[(0, 0)]
+    _ = TrainingSamples(dataset, CONFIG, seed=1)[(0, 0, SIZE)]
     assert torch.equal(torch.rand(3), expected)
 
 
+def epoch(length: int, batch_size: int, seed: int = 0, **options: Any) -> EpochBatches:
+    share = {name: options.pop(name) for name in ("rank", "replicas", "accumulate") if name in options}
+    return EpochBatches(length, seed, Share(batch_size, **share), SIZE, **options)
+
+
+def indices(batches: list[list[Key]]) -> list[list[int]]:
+    return [[index for _, index, _ in batch] for batch in batches]
+
+
 def test_batches(dataset: CocoDataset) -> None:
-    loader = training_loader(TrainingSamples(dataset, CONFIG, seed=0), EpochSampler(5, seed=0), 2, workers=0)
-    batches = list(loader)
+    batches = list(training_loader(TrainingSamples(dataset, CONFIG, seed=0), epoch(5, 2), workers=0))
     assert len(batches) == 2
     for images, targets in batches:
-        assert images.shape == (2, 3, 64, 96)
+        assert images.shape == (2, 3, *SIZE)
         assert len(targets) == 2
-    few = training_loader(TrainingSamples(dataset, CONFIG, seed=0), EpochSampler(5, seed=0), 8, workers=0)
-    assert [len(images) for images, _ in few] == [5]
 
 
 def test_workers_give_the_same_batches(dataset: CocoDataset) -> None:
+    everything = Augmentation("jitter", mosaic=0.5, copy_paste=0.5)
+
     def batches(workers: int) -> list[torch.Tensor]:
-        samples = TrainingSamples(dataset, CONFIG, seed=0)
-        return [images for images, _ in training_loader(samples, EpochSampler(5, seed=0), 2, workers)]
+        samples = TrainingSamples(dataset, CONFIG, 0, everything)
+        return [images for images, _ in training_loader(samples, epoch(5, 2, multi_scale=0.5), workers)]
 
     for alone, parallel in zip(batches(0), batches(2), strict=True):
         assert torch.equal(alone, parallel)
 
 
-class TestEpochSampler:
+class TestEpochBatches:
     def test_every_image_once_in_another_order_each_epoch(self) -> None:
-        sampler = EpochSampler(20, seed=0)
-        first = list(sampler)
-        second = list(sampler)
-        assert sorted(i for _, i in first) == list(range(20))
-        assert {epoch for epoch, _ in second} == {1}
-        assert [i for _, i in first] != [i for _, i in second]
+        sampler = epoch(20, 4)
+        first, second = list(sampler), list(sampler)
+        assert sorted(i for batch in indices(first) for i in batch) == list(range(20))
+        assert {e for batch in second for e, _, _ in batch} == {1}
+        assert indices(first) != indices(second)
 
-    def test_processes_share_the_images(self) -> None:
-        parts = [[i for _, i in EpochSampler(21, seed=3, rank=rank, replicas=4)] for rank in range(4)]
-        assert [len(part) for part in parts] == [5] * 4
-        assert len({i for part in parts for i in part}) == 20
+    @given(
+        st.integers(1, 50),
+        st.integers(1, 4),
+        st.integers(1, 4),
+        st.integers(1, 3),
+        st.integers(0, 9),
+        st.floats(0, 0.9),
+    )
+    def test_processes_share_the_batches_of_one(
+        self, length: int, batch_size: int, replicas: int, accumulate: int, done: int, multi_scale: float
+    ) -> None:
+        options: dict[str, Any] = {"seed": 3, "accumulate": accumulate, "done": done, "multi_scale": multi_scale}
+        whole = list(epoch(length, batch_size * replicas, **options))
+        parts = [list(epoch(length, batch_size, rank=r, replicas=replicas, **options)) for r in range(replicas)]
+        for i, batch in enumerate(whole):
+            assert [key for keys in zip(*(part[i] for part in parts), strict=True) for key in keys] == batch
 
-    def test_an_interrupted_epoch_goes_on(self) -> None:
-        whole = list(EpochSampler(10, seed=0))
-        rest = EpochSampler(10, seed=0, skip_once=4)
-        assert list(rest) == whole[4:]
-        assert list(rest) == list(EpochSampler(10, seed=0, first_epoch=1))
+    @given(st.integers(1, 50), st.integers(1, 8), st.integers(1, 4))
+    def test_an_epoch_is_whole_steps(self, length: int, batch_size: int, accumulate: int) -> None:
+        sampler = epoch(length, batch_size, accumulate=accumulate)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert len(batches) % accumulate == 0
+        assert all(len(batch) == batch_size for batch in batches)
+        left_out = length - len({i for batch in indices(batches) for i in batch})
+        assert left_out < batch_size * accumulate
+
+    @given(st.integers(0, 25))
+    def test_an_interrupted_run_goes_on(self, done: int) -> None:
+        sampler = epoch(10, 2, multi_scale=0.5)
+        whole = [batch for _ in range(6) for batch in sampler]
+        rest = epoch(10, 2, multi_scale=0.5, done=done)
+        resumed = [batch for _ in range(6) for batch in rest]
+        assert resumed[: 30 - done] == whole[done:]
+
+    def test_sizes_vary_from_batch_to_batch(self) -> None:
+        batches = list(epoch(400, 4, multi_scale=0.5))
+        sizes = {size for batch in batches for _, _, size in batch}
+        assert all(len({size for _, _, size in batch}) == 1 for batch in batches)
+        assert {height for height, _ in sizes} == {64, 96}
+        assert {width for _, width in sizes} == {64, 96, 128}
+        assert len({size for batch in epoch(40, 4) for _, _, size in batch}) == 1
 
 
 def test_an_unreadable_image_is_replaced_by_the_next(dataset: CocoDataset) -> None:
     path = dataset.records[1].path
     path.write_bytes(path.read_bytes()[:500])
-    samples = TrainingSamples(dataset, CONFIG, seed=0, kind="none")
+    samples = TrainingSamples(dataset, CONFIG, seed=0, augmentation=Augmentation("none"))
     with pytest.warns(UserWarning, match=r"train002\.png cannot be used.*the next image takes its place"):
-        image, _ = samples[(0, 1)]
-    assert torch.equal(image, samples[(0, 2)][0])
+        image, _ = samples[(0, 1, SIZE)]
+    assert torch.equal(image, samples[(0, 2, SIZE)][0])
 
 
 def test_an_unreadable_image_counts_in_evaluation(dataset: CocoDataset) -> None:

@@ -3,18 +3,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional
 
 from synthetic import write_dataset
 from yolact.config import ModelConfig
+from yolact.data.augmentation import Augmentation, AugmentKind
 from yolact.data.coco import CocoDataset, DataConfig, Sample, mask_bounds
 from yolact.data.loader import EvaluationSamples
-from yolact.data.transforms import AugmentKind, Window, augment, choose_window, mirror
+from yolact.data.transforms import Window, augment, choose_scale, choose_window, mirror
 from yolact.pixels import normalize, to_network_input
 from yolact.presets import yolact_mobilenetv4
 
 CONFIG = yolact_mobilenetv4(image_size=(96, 128)).with_classes(("disk", "box"))
-KINDS: tuple[AugmentKind, ...] = ("ssd", "light", "none")
+KINDS: tuple[AugmentKind, ...] = ("ssd", "jitter", "light", "none")
 
 
 def sample_of(masks: torch.Tensor, crowd: tuple[int, ...] = (), image: torch.Tensor | None = None) -> Sample:
@@ -47,7 +50,7 @@ def test_boxes_stay_the_bounds_of_their_masks(samples: list[Sample], kind: Augme
     seen = 0
     for _ in range(8):
         for sample in samples:
-            image, target = augment(sample, CONFIG, kind)
+            image, target = augment(sample, CONFIG, Augmentation(kind))
             assert image.shape == (3, height, width)
             assert image.isfinite().all()
             assert target.masks.shape == (len(target.labels), height, width)
@@ -64,7 +67,7 @@ def test_masks_lie_on_their_pixels(samples: list[Sample]) -> None:
     torch.manual_seed(1)
     mean, std = torch.tensor(CONFIG.pixel_mean), torch.tensor(CONFIG.pixel_std)
     for sample in samples * 4:
-        image, target = augment(sample, CONFIG, "ssd", zoom_out=1.0)
+        image, target = augment(sample, CONFIG, Augmentation(zoom_out=1.0))
         pixels = image * std[:, None, None] + mean[:, None, None]
         for mask in target.masks:
             ground = ~functional.max_pool2d(target.masks.any(0)[None].float(), 5, stride=1, padding=2)[0].bool()
@@ -75,14 +78,14 @@ def test_same_random_numbers_same_sample(samples: list[Sample]) -> None:
     results = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        results.append(augment(samples[0], CONFIG))
+        results.append(augment(samples[0], CONFIG, Augmentation()))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1].masks, results[1][1].masks)
     assert not torch.equal(results[0][0], results[2][0])
 
 
 def test_the_evaluation_pipeline_is_prediction(samples: list[Sample], tmp_path: Path) -> None:
-    image, _ = augment(samples[0], CONFIG, "none")
+    image, _ = augment(samples[0], CONFIG, Augmentation("none"))
     assert torch.equal(image, to_network_input(samples[0].image, CONFIG))
     dataset = CocoDataset(DataConfig.read(write_dataset(tmp_path, images=1)).train)
     assert torch.equal(EvaluationSamples(dataset, CONFIG)[0].image, to_network_input(dataset[0].image, CONFIG))
@@ -96,7 +99,7 @@ def test_without_distortion_an_unmoved_window_is_prediction(
     monkeypatch.setattr(transforms, "PhotometricDistort", lambda: lambda image: image)
     sample = samples[0]
     height, width = sample.image.shape[1:]
-    seen = transforms._view(sample.image, Window(0, 0, width, height), CONFIG)
+    seen = transforms._view(sample.image, Window(0, 0, width, height), CONFIG, CONFIG.image_size)
     # The image is rounded to whole numbers after resizing.
     rounding = 1.01 / min(CONFIG.pixel_std)
     torch.testing.assert_close(seen, to_network_input(sample.image, CONFIG), atol=rounding, rtol=0)
@@ -106,7 +109,7 @@ def test_zooming_out_fills_with_the_mean_color() -> None:
     from yolact.data import transforms
 
     image = torch.full((3, 48, 64), 255, dtype=torch.uint8)
-    seen = transforms._view(image, Window(-64, -48, 128, 96), CONFIG)
+    seen = transforms._view(image, Window(-64, -48, 128, 96), CONFIG, CONFIG.image_size)
     assert (seen[:, :48] == 0).all()
     assert (seen[:, :, :64] == 0).all()
     assert seen[:, 48:, 64:].abs().min() > 0.1
@@ -124,12 +127,22 @@ def test_a_window_cuts_boxes_masks_and_image_alike(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transforms, "PhotometricDistort", lambda: lambda image: image)
     monkeypatch.setattr(torch, "rand", lambda *_: torch.tensor(0.9))
     config = yolact_mobilenetv4(image_size=(80, 160)).with_classes(("a", "b"))
-    image, target = augment(sample, config)
+    image, target = augment(sample, config, Augmentation())
     assert target.labels.tolist() == [0]
     torch.testing.assert_close(target.boxes, torch.tensor([[0.0, 0.0, 0.5, 0.5]]))
     assert mask_bounds(target.masks).tolist() == [[0, 0, 80, 40]]
     bright = normalize(torch.full((3, 1, 1), 200.0), config)
     assert torch.allclose(image[:, 5:30, 5:60], bright, atol=1e-5)
+
+
+@given(st.tuples(st.integers(1, 300), st.integers(1, 300)), st.floats(0.05, 1), st.floats(1, 4), st.integers(0, 99))
+def test_jitter_scales_within_bounds(size: tuple[int, int], low: float, high: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    window = choose_scale(size, (low, high))
+    for start, seen, side in ((window.top, window.height, size[0]), (window.left, window.width, size[1])):
+        assert side / high - 0.5 <= max(seen, 1) <= side / low + 0.5 or seen == 1
+        # Around the photograph, or within it.
+        assert min(side - seen, 0) <= start <= max(side - seen, 0)
 
 
 class TestChooseWindow:
@@ -173,14 +186,16 @@ class TestUnusualTargets:
     def test_no_objects(self, kind: AugmentKind) -> None:
         for seed in range(10):
             torch.manual_seed(seed)
-            _, target = augment(sample_of(torch.zeros(0, 50, 60, dtype=torch.bool)), CONFIG, kind)
+            _, target = augment(sample_of(torch.zeros(0, 50, 60, dtype=torch.bool)), CONFIG, Augmentation(kind))
             assert target.boxes.shape == (0, 4)
             assert target.masks.shape == (0, *CONFIG.image_size)
 
     def test_crowd_only(self, kind: AugmentKind) -> None:
         for seed in range(10):
             torch.manual_seed(seed)
-            _, target = augment(sample_of(torch.ones(1, 50, 60, dtype=torch.bool), crowd=(0,)), CONFIG, kind)
+            _, target = augment(
+                sample_of(torch.ones(1, 50, 60, dtype=torch.bool), crowd=(0,)), CONFIG, Augmentation(kind)
+            )
             assert target.is_crowd.tolist() == [True]
 
     def test_objects_below_a_pixel_are_left_out(self, kind: AugmentKind) -> None:
@@ -188,14 +203,14 @@ class TestUnusualTargets:
         masks[0, 100:105, 100:105] = True
         masks[1, 200:900, 200:900] = True
         torch.manual_seed(0)
-        _, target = augment(sample_of(masks), CONFIG, kind, zoom_out=1.0)
+        _, target = augment(sample_of(masks), CONFIG, Augmentation(kind, zoom_out=1.0))
         assert (mask_bounds(target.masks) > 0).any(dim=1).all()
-        if kind != "ssd":
+        if kind in ("light", "none"):
             assert target.labels.tolist() == [1]
 
     def test_an_image_of_one_pixel(self, kind: AugmentKind) -> None:
         torch.manual_seed(0)
-        image, _ = augment(sample_of(torch.ones(1, 1, 1, dtype=torch.bool)), CONFIG, kind)
+        image, _ = augment(sample_of(torch.ones(1, 1, 1, dtype=torch.bool)), CONFIG, Augmentation(kind))
         assert image.isfinite().all()
 
 
@@ -203,7 +218,7 @@ def test_mirror() -> None:
     masks = torch.zeros(1, 4, 10, dtype=torch.bool)
     masks[0, 1:3, 2:5] = True
     config = ModelConfig(name="x", backbone="x", class_names=("a",), image_size=(64, 64))
-    _, target = augment(sample_of(masks), config, "none")
+    _, target = augment(sample_of(masks), config, Augmentation("none"))
     image = torch.from_numpy(np.arange(3 * 64 * 64, dtype=np.float32).reshape(3, 64, 64))
     flipped, turned = mirror(image, target)
     assert torch.equal(flipped, image.flip(-1))

@@ -97,8 +97,11 @@ class TestRun:
         [
             {"precision": "bf16", "channels_last": True},
             {"optimizer": "adamw", "schedule": "cosine", "gradient_clip": 1.0},
-            {"ema_decay": 0.0, "freeze_batchnorm": False},
+            {"ema_decay": 0.0, "batchnorm": "trained"},
             {"augment": "none"},
+            {"augment": "jitter", "multi_scale": 0.5, "mosaic": 0.5, "copy_paste": 0.5, "batch_size": 2},
+            {"accumulate": 2, "freeze": ("backbone", "fpn")},
+            {"semantic_weight": 0.0, "crop_masks": False},
         ],
         ids=str,
     )
@@ -241,7 +244,7 @@ class TestDifficultData:
             return before(self, batch, batch_idx)
 
         monkeypatch.setattr(TrainingModule, "training_step", poisoned)
-        recipe = replace(RECIPE, steps=3, freeze_batchnorm=True)
+        recipe = replace(RECIPE, steps=3, batchnorm="frozen")
         out = train(data_yaml, TINY, recipe, tmp_path / "run")
         assert "3 steps, 1 of them skipped for a loss that was not finite" in capsys.readouterr().out
         state = checkpoint.load(out / "last.safetensors").state_dict()
@@ -253,13 +256,11 @@ class TestFrozenBatchnorm:
         state = checkpoint.load(file).state_dict()
         return {name: value for name, value in state.items() if "bn1" in name and value.is_floating_point()}
 
-    @pytest.mark.parametrize(("frozen", "moves"), [(True, False), (None, False), (False, True)])
-    def test_only_what_is_asked_for_moves(
-        self, data_yaml: Path, tmp_path: Path, frozen: bool | None, moves: bool
-    ) -> None:
+    @pytest.mark.parametrize(("batchnorm", "moves"), [("frozen", False), ("auto", False), ("trained", True)])
+    def test_only_what_is_asked_for_moves(self, data_yaml: Path, tmp_path: Path, batchnorm: Any, moves: bool) -> None:
         without_val(data_yaml)
         start = fresh_weights(tmp_path / "start.safetensors")
-        recipe = replace(RECIPE, steps=1, init=start, freeze_batchnorm=frozen)
+        recipe = replace(RECIPE, steps=1, init=start, batchnorm=batchnorm)
         out = train(data_yaml, TINY, recipe, tmp_path / "run")
         first, second = self.weights(start), self.weights(out / "last.safetensors")
         assert first

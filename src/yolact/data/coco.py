@@ -17,7 +17,9 @@ from yolact.data.annotations import (
     read_json,
     read_records,
 )
+from yolact.data.cache import PixelCache
 from yolact.data.objects import ObjectRecord
+from yolact.data.packed import Packed
 from yolact.data.source import DataConfig, Source
 
 __all__ = ["CocoDataset", "DataConfig", "Sample", "Source"]
@@ -47,10 +49,13 @@ class CocoDataset(Dataset[Sample]):
     Images without objects are part of it. Whatever in the files cannot be used is left out and listed in `problems`.
     """
 
-    def __init__(self, sources: tuple[Source, ...], classes: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, sources: tuple[Source, ...], classes: tuple[str, ...] | None = None, cache: PixelCache | None = None
+    ) -> None:
         """Read the annotations and look at the header of every image.
 
         Args:
+            cache: keeps decoded photographs. None: they are decoded each time.
             classes: in the order of their labels; other classes are passed over. None: all, in the order in which the
                 files list them.
 
@@ -68,13 +73,16 @@ class CocoDataset(Dataset[Sample]):
         if not self.classes:
             raise ValueError(f"{sources[0].annotations} lists no category; name the classes there")
         labels = {name: label for label, name in enumerate(self.classes)}
-        self.records: list[ImageRecord] = []
+        self._read = read_image if cache is None else cache.read
+        usable: list[ImageRecord] = []
         self.problems: list[str] = []
         """One line for each kind of problem in each file."""
         for content, source in zip(contents, sources, strict=True):
             records, problems = read_records(content, source, labels)
-            self.records += records
+            usable += records
             self.problems += problems.lines()
+        self.records = Packed(usable)
+        self._num_objects = sum(not o.is_crowd for record in usable for o in record.objects)
         if not self.records:
             reason = f"; {self.problems[0]}" if self.problems else ""
             raise ValueError(f"{sources[0].annotations} lists no image that is in {sources[0].images}{reason}")
@@ -89,7 +97,7 @@ class CocoDataset(Dataset[Sample]):
     @property
     def num_objects(self) -> int:
         """Usable objects, crowds not counted."""
-        return sum(not o.is_crowd for record in self.records for o in record.objects)
+        return self._num_objects
 
     def __len__(self) -> int:
         return len(self.records)
@@ -100,7 +108,7 @@ class CocoDataset(Dataset[Sample]):
             ValueError: the image file is broken.
         """
         record = self.records[index]
-        image = torch.from_numpy(read_image(record.path, record.size)).permute(2, 0, 1)
+        image = torch.from_numpy(self._read(record.path, record.size)).permute(2, 0, 1)
         masks, objects = _decode_all(record)
         return Sample(
             image=image,

@@ -12,73 +12,135 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from yolact.config import ModelConfig
 from yolact.data.annotations import read_image
-from yolact.data.coco import CocoDataset
-from yolact.data.transforms import AugmentKind, augment
+from yolact.data.augmentation import Augmentation
+from yolact.data.coco import CocoDataset, Sample
+from yolact.data.mixing import MOSAIC_PARTS, copy_paste, mosaic
+from yolact.data.transforms import augment
 from yolact.pixels import to_network_input
 from yolact.structures import Target
 
-Key = tuple[int, int]
-"""(epoch, index of the image): together with the seed, all that a training sample depends on."""
+Key = tuple[int, int, tuple[int, int]]
+"""(epoch, index of the image, (height, width) of the view): with the seed, all that a training sample depends on."""
+
+SIZE_STEP = 32
+"""Sides that multi-scale training draws are multiples of it: the stride of C5."""
 
 
 class TrainingSamples(Dataset[tuple[Tensor, Target]]):
-    """Augmented samples. The same seed, epoch and index give the same sample, in any process."""
+    """Augmented samples. The same seed and key give the same sample, in any process."""
 
     def __init__(
-        self, dataset: CocoDataset, config: ModelConfig, seed: int, kind: AugmentKind = "ssd", zoom_out: float = 4.0
+        self, dataset: CocoDataset, config: ModelConfig, seed: int, augmentation: Augmentation | None = None
     ) -> None:
+        """
+        Args:
+            augmentation: None takes the paper's.
+        """
         self.dataset, self.config, self.seed = dataset, config, seed
-        self.kind: AugmentKind = kind
-        self.zoom_out = zoom_out
+        self.augmentation = augmentation or Augmentation()
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> tuple[Tensor, Target]:
-        epoch, index = key
-        for step in range(len(self)):
-            try:
-                sample = self.dataset[(index + step) % len(self)]
-                break
-            except ValueError as error:
-                warnings.warn(f"{error}; the next image takes its place", stacklevel=2)
-        else:
-            raise ValueError(f"none of the {len(self)} training images can be read")
+        epoch, index, size = key
         with torch.random.fork_rng(devices=[]):
             # Of the CPU only: torch.manual_seed also queues a call for a GPU that may never be used.
             torch.default_generator.manual_seed(
                 int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0])
             )
-            return augment(sample, self.config, self.kind, self.zoom_out)
+            view = self._view(index, size)
+            if self.augmentation.copy_paste > 0 and torch.rand(()) < self.augmentation.copy_paste:
+                view = copy_paste(view, augment(self._read(self._another()), self.config, self.augmentation, size))
+            return view
+
+    def _view(self, index: int, size: tuple[int, int]) -> tuple[Tensor, Target]:
+        sample = self._read(index)
+        if self.augmentation.mosaic > 0 and torch.rand(()) < self.augmentation.mosaic:
+            others = [self._read(self._another()) for _ in range(MOSAIC_PARTS - 1)]
+            return mosaic([sample, *others], self.config, self.augmentation, size)
+        return augment(sample, self.config, self.augmentation, size)
+
+    def _another(self) -> int:
+        return int(torch.randint(len(self), ()))
+
+    def _read(self, index: int) -> Sample:
+        """The photograph with this index, or the first one after it that can be read."""
+        for step in range(len(self)):
+            try:
+                return self.dataset[(index + step) % len(self)]
+            except ValueError as error:
+                warnings.warn(f"{error}; the next image takes its place", stacklevel=2)
+        raise ValueError(f"none of the {len(self)} training images can be read")
 
 
-class EpochSampler(Sampler[Key]):
-    """Every image once an epoch, in an order that the seed and the epoch decide.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of each epoch this process trains on: of each batch, the images at places rank, rank + replicas, ...
+
+    So that several processes together see the batches that one process with a larger batch would see.
+    """
+
+    batch_size: int
+    """Images a batch, in this process."""
+
+    rank: int = 0
+    replicas: int = 1
+    accumulate: int = 1
+    """Batches an optimizer step."""
+
+    def batches(self, length: int) -> int:
+        """Batches an epoch of `length` images: whole steps only, unless there are fewer images than one takes."""
+        return max(length // (self.batch_size * self.replicas * self.accumulate), 1) * self.accumulate
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Every image once an epoch, in an order that the seed and the epoch decide, in batches of one size of view.
 
     Epochs are counted here, one each time the sampler is drawn from: Lightning's own count is one too high after a
     resumed run has come back from the end of an epoch. (Hence no `set_epoch`, which Lightning would call.)
     """
 
     def __init__(
-        self, length: int, seed: int, rank: int = 0, replicas: int = 1, first_epoch: int = 0, skip_once: int = 0
+        self,
+        length: int,
+        seed: int,
+        share: Share,
+        image_size: tuple[int, int],
+        multi_scale: float = 0.0,
+        done: int = 0,
     ) -> None:
         """
         Args:
-            rank: this process draws the images at places rank, rank + replicas, ... of the common order.
-            skip_once: of the first epoch that is drawn, leave out this many images: an interrupted run had them.
+            length: images of the data set.
+            multi_scale: sides of the views vary by up to this share of `image_size`, from batch to batch.
+            done: batches that an interrupted run has had already.
         """
-        self.length, self.seed, self.rank, self.replicas = length, seed, rank, replicas
-        self.next_epoch, self.skip_once = first_epoch, skip_once
+        self.length, self.seed, self.share = length, seed, share
+        self.image_size, self.multi_scale = image_size, multi_scale
+        self.next_epoch, self.skip_once = divmod(done, len(self))
 
     def __len__(self) -> int:
-        return self.length // self.replicas
+        return self.share.batches(self.length)
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[list[Key]]:
         epoch, skip = self.next_epoch, self.skip_once
         self.next_epoch, self.skip_once = epoch + 1, 0
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
-        own = order[self.rank : len(self) * self.replicas : self.replicas]
-        yield from ((epoch, int(index)) for index in own[skip:])
+        random = np.random.default_rng((self.seed, epoch))
+        order = random.permutation(self.length)
+        sizes = [self._size(random) for _ in range(len(self))]
+        together = self.share.batch_size * self.share.replicas
+        for batch in range(skip, len(self)):
+            # Where images are fewer than a step takes, they come again.
+            places = np.arange(batch * together + self.share.rank, (batch + 1) * together, self.share.replicas)
+            yield [(epoch, int(order[place % self.length]), sizes[batch]) for place in places]
+
+    def _size(self, random: np.random.Generator) -> tuple[int, int]:
+        if self.multi_scale == 0:
+            return self.image_size
+        factor = random.uniform(1 - self.multi_scale, 1 + self.multi_scale)
+        height, width = (max(round(side * factor / SIZE_STEP), 2) * SIZE_STEP for side in self.image_size)
+        return height, width
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +190,11 @@ def seed_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def training_loader(
-    samples: TrainingSamples, sampler: EpochSampler, batch_size: int, workers: int
-) -> DataLoader[tuple[Tensor, Target]]:
-    """Batches of full size only, unless there are fewer images than one batch takes."""
+def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: int) -> DataLoader[tuple[Tensor, Target]]:
+    """Batches of full size only."""
     return DataLoader(
         samples,
-        batch_size=batch_size,
-        sampler=sampler,
-        drop_last=len(sampler) >= batch_size,
+        batch_sampler=batches,
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -1,11 +1,13 @@
-"""From an annotated photograph to what the network is trained on: SSD's augmentation (Liu et al. 2016, section 2.2).
+"""From an annotated photograph to what the network is trained on.
 
-Zooming out and cropping only choose a window, which may reach beyond the photograph. Image and masks are cut to it and
-resized once: a canvas of four times the side with thirty masks on it is never made.
+`ssd` is the paper's augmentation (Liu et al. 2016, section 2.2), `jitter` large-scale jitter (Ghiasi et al. 2021). Both
+only choose a window, which may reach beyond the photograph. Image and masks are cut to it and resized once: a canvas of
+four times the side with thirty masks on it is never made. `yolact.data.mixing` combines several photographs.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -15,11 +17,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from yolact.config import ModelConfig
+from yolact.data.augmentation import Augmentation
 from yolact.data.coco import Sample, mask_bounds
 from yolact.pixels import normalize, to_network_input
 from yolact.structures import Target
-
-AugmentKind = Literal["ssd", "light", "none"]
 
 SMALLEST_OBJECT = 1.0
 """Sides of a box, in pixels of the network input, below which an object is left out."""
@@ -47,26 +48,46 @@ class PhotometricDistort(v2.RandomPhotometricDistort):
 
 
 def augment(
-    sample: Sample, config: ModelConfig, kind: AugmentKind = "ssd", zoom_out: float = 4.0
+    sample: Sample, config: ModelConfig, augmentation: Augmentation, size: tuple[int, int] | None = None
 ) -> tuple[Float[Tensor, "3 h w"], Target]:
-    """A random view of a photograph and its objects, at `config.image_size`, normalized.
+    """A random view of a photograph and its objects, normalized.
 
-    Draws from torch's global random numbers. Objects whose center is cut off are left out (crowds only when nothing of
-    them is left), as are those of less than a pixel.
+    Draws from torch's global random numbers. Objects whose center is cut off are left out (crowds, and objects under
+    `jitter`, only when nothing of them is left), as are those of less than a pixel.
 
     Args:
-        kind: `ssd`: photometric distortion, zoom out, crop, mirror. `light`: distortion and mirror. `none`: resize.
-        zoom_out: the photograph shrinks up to this many times, on a canvas of the mean color.
+        size: (height, width) of the view; None takes `config.image_size`.
     """
-    size = (sample.image.shape[1], sample.image.shape[2])
-    window, is_kept = Window(0, 0, size[1], size[0]), torch.ones(len(sample.labels), dtype=torch.bool)
-    if kind == "ssd":
-        window, is_kept = choose_window(sample, zoom_out)
-    image = to_network_input(sample.image, config) if kind == "none" else _view(sample.image, window, config)
-    target = _target(sample, window, is_kept, config.image_size)
-    if kind != "none" and torch.rand(()) < 0.5:
+    size = size or config.image_size
+    height, width = sample.image.shape[1:]
+    window, is_kept = Window(0, 0, width, height), torch.ones(len(sample.labels), dtype=torch.bool)
+    if augmentation.kind == "ssd":
+        window, is_kept = choose_window(sample, augmentation.zoom_out)
+    elif augmentation.kind == "jitter":
+        window = choose_scale((height, width), augmentation.jitter_scales)
+    if augmentation.kind == "none":
+        image = to_network_input(sample.image, config, size)
+    else:
+        image = _view(sample.image, window, config, size)
+    target = _target(sample, window, is_kept, size)
+    if augmentation.kind != "none" and torch.rand(()) < 0.5:
         image, target = mirror(image, target)
     return image, target
+
+
+def choose_scale(size: tuple[int, int], scales: tuple[float, float]) -> Window:
+    """A window in which a photograph of `size` appears so many times as large, somewhere: in it, or around it.
+
+    Scales are drawn evenly on a logarithmic axis, so that halving is as frequent as doubling.
+    """
+    low, high = (math.log(scale) for scale in scales)
+    scale = math.exp(low + float(torch.rand(())) * (high - low))
+    height, width = (max(round(side / scale), 1) for side in size)
+    # What is left over on one side, or missing, is shared out at random between its two ends.
+    left, top = (
+        round((side - seen) * float(torch.rand(()))) for side, seen in zip(size[::-1], (width, height), strict=True)
+    )
+    return Window(left, top, width, height)
 
 
 def choose_window(sample: Sample, zoom_out: float) -> tuple[Window, Bool[Tensor, " N"]]:
@@ -131,14 +152,16 @@ def _length(span: slice) -> int:
     return span.stop - span.start
 
 
-def _view(image: UInt8[Tensor, "3 H W"], window: Window, config: ModelConfig) -> Float[Tensor, "3 h w"]:
+def _view(
+    image: UInt8[Tensor, "3 H W"], window: Window, config: ModelConfig, size: tuple[int, int]
+) -> Float[Tensor, "3 h w"]:
     """The window, distorted and normalized. The canvas around the photograph is the mean color, hence 0."""
-    place = _place(window, (image.shape[1], image.shape[2]), config.image_size)
+    place = _place(window, (image.shape[1], image.shape[2]), size)
     part = tv_tensors.Image(image[:, place.rows, place.columns])
-    size = [_length(place.out_rows), _length(place.out_columns)]
+    seen = [_length(place.out_rows), _length(place.out_columns)]
     # Distorting after shrinking gives the same colors for a fraction of the work.
-    part = PhotometricDistort()(functional.resize(part, size, antialias=config.antialias))
-    canvas = torch.zeros(3, *config.image_size)
+    part = PhotometricDistort()(functional.resize(part, seen, antialias=config.antialias))
+    canvas = torch.zeros(3, *size)
     canvas[:, place.out_rows, place.out_columns] = normalize(part.as_subclass(Tensor).float(), config)
     return canvas
 

@@ -21,10 +21,11 @@ def train(
 
     Returns:
         The folder: `best.safetensors` (by mask AP on the validation images), `last.safetensors`, `last.ckpt` for
-        `resume`, `run.json`, and the logs for TensorBoard and as CSV.
+        `resume`, `run.json`, `pictures`, and the logs for TensorBoard and as CSV.
 
     Raises:
         ValueError: what is wrong with the data set, the folder or the weights to start from, in one line.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved, and the message says how to go on.
         ModuleNotFoundError: the extra `yolact[train]` is not installed.
     """
     _require_lightning()
@@ -37,7 +38,8 @@ def resume(folder: Path | str) -> Path:
     """Go on with a run that was interrupted, with its own data, network and recipe.
 
     Raises:
-        ValueError: the folder holds no run to resume.
+        ValueError: the folder holds no run to resume, or the data are no longer those that it was started with.
+        KeyboardInterrupt: as for `train`.
         ModuleNotFoundError: the extra `yolact[train]` is not installed.
     """
     _require_lightning()

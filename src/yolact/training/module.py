@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from yolact.data.coco import CocoDataset
 from yolact.data.loader import (
-    EpochSampler,
+    EpochBatches,
     EvaluationSamples,
+    Share,
     TrainingSamples,
     evaluation_loader,
     training_loader,
@@ -30,17 +31,27 @@ class TrainingModule(lightning.LightningModule):
     """A network and its objective."""
 
     def __init__(self, network: Yolact, config: TrainConfig) -> None:
+        """
+        Raises:
+            ValueError: `freeze` names no part of the network, or all of it.
+        """
         super().__init__()
         self.network = network
         self.config = config
-        self.objective = Objective(network.config, crop_masks=config.crop_masks, semantic_weight=config.semantic_weight)
+        self.objective = Objective(
+            network.config,
+            crop_masks=config.crop_masks,
+            semantic_weight=config.semantic_weight,
+            average=_mean_over_processes,
+        )
         network.semantic.requires_grad_(config.semantic_weight > 0)
-        self.skipped_steps = 0
+        self.frozen = frozen_parts(network, config)
+        self.skipped_steps = self.skipped_in_a_row = 0
         """Steps without a finite loss and finite gradients: their update is left out."""
+        self._statistics: list[Tensor] = []
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if config.freezes_batchnorm:
-            self._freeze_batchnorm()
+        self._hold_frozen()
 
     def on_fit_start(self) -> None:
         if self.config.precision == "bf16" and self.device.type == "cpu":
@@ -48,6 +59,8 @@ class TrainingModule(lightning.LightningModule):
                 if isinstance(part, nn.Conv2d) and part.groups > 1:
                     part.register_forward_pre_hook(_leave_autocast)
                     part.register_forward_hook(_enter_autocast, always_call=True)
+        if self.config.compile:
+            self.network.compile()
 
     def configure_optimizers(self) -> Any:
         rate = learning_rate(self.config, self.trainer.world_size)
@@ -57,9 +70,15 @@ class TrainingModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # By the step, and not once for the run: so a resumed run draws what an uninterrupted one would have drawn.
-        key = (self.config.seed, self.trainer.global_step, self.trainer.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        # By the batch, and not once for the run: so a resumed run draws what an uninterrupted one would have drawn.
+        self._batch_number = self.trainer.global_step * self.config.accumulate + batch_idx % self.config.accumulate
+        torch.manual_seed(self._seed(self.trainer.global_rank))
+        if batch_idx % self.config.accumulate == 0:
+            self._statistics = [buffer.clone() for buffer in self.network.buffers()]
+
+    def _seed(self, place: int) -> int:
+        """Of something that happens in this batch at a place of its own."""
+        return int(np.random.SeedSequence((self.config.seed, self._batch_number, place)).generate_state(1)[0])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, targets = batch
@@ -68,53 +87,95 @@ class TrainingModule(lightning.LightningModule):
         with torch.autocast(images.device.type, enabled=False):
             losses = self._losses(_in_float32(raw), targets)
             total = torch.stack(list(losses.values())).sum()
+        together: dict[str, Any] = {"batch_size": len(images), "sync_dist": self.trainer.world_size > 1}
         for name, value in losses.items() if torch.isfinite(total) else ():
-            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(images))
-        self.log("loss", total.detach(), prog_bar=True)
+            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, **together)
+        self.log("loss", total.detach(), prog_bar=True, **together)
         # A loss that is not finite makes every gradient NaN, on every device: all of them then skip the step together.
         return total * torch.where(torch.isfinite(total.detach()), 1.0, float("nan"))
 
     def _losses(self, raw: RawOutput, targets: list[Target]) -> dict[str, Tensor]:
         """The objective; where the network's output is not finite, NaN, as cross-entropy refuses to be computed."""
         outputs = [raw.class_logits, raw.box_deltas, raw.coefficients, raw.prototypes]
-        checksum = torch.stack([output.sum() for output in outputs]).sum()
-        if not torch.isfinite(checksum):
-            return {"not_finite": checksum * float("nan")}
-        return self.objective(raw, targets, self.network.mask_rescoring)
+        if not torch.stack([output.detach().sum() for output in outputs]).sum().isfinite():
+            # Of every parameter: processes that train together wait for all gradients.
+            trained = [parameter.sum() for parameter in self.network.parameters() if parameter.requires_grad]
+            # They wait for the count of positives, too.
+            self.objective.average(torch.zeros((), device=self.device))
+            return {"not_finite": torch.stack(trained).sum() * float("nan")}
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        seeds = [self._seed(place * world + rank) for place in range(len(targets))]
+        return self.objective(raw, targets, self.network.mask_rescoring, seeds)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if torch.isfinite(norm):
+        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            self.skipped_in_a_row = 0
             return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and scaler.get_scale() > 1:
+            return  # fp16 feels its way to the largest scale: it leaves the step out, and lowers the scale
         self.skipped_steps += 1
+        self.skipped_in_a_row += 1
         for parameter in self.network.parameters():
             parameter.grad = None
+        for buffer, before in zip(self.network.buffers(), self._statistics, strict=True):
+            buffer.copy_(before)  # batch norm has seen what was not finite
 
     def on_train_epoch_start(self) -> None:
         # Lightning sets all to training mode, at the start and after a validation.
         self.network.train()
-        if self.config.freezes_batchnorm:
-            self._freeze_batchnorm()
+        self._hold_frozen()
 
     def on_train_epoch_end(self) -> None:
         self.log("skipped_steps", float(self.skipped_steps))
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["skipped_steps"] = self.skipped_steps
+        checkpoint["skipped"] = (self.skipped_steps, self.skipped_in_a_row)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.skipped_steps = checkpoint["skipped_steps"]
+        self.skipped_steps, self.skipped_in_a_row = checkpoint["skipped"]
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, RawOutput]:
         """The raw output; `yolact.training.callbacks.Validation` turns it into AP."""
         return {"raw": _in_float32(self.network(batch[0]))}
 
-    def _freeze_batchnorm(self) -> None:
-        for part in self.network.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.eval().requires_grad_(False)
+    def _hold_frozen(self) -> None:
+        for part in self.frozen:
+            part.requires_grad_(False)
+            for layer in part.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
+
+def frozen_parts(network: Yolact, config: TrainConfig) -> list[nn.Module]:
+    """The parts that stay as they were loaded.
+
+    Raises:
+        ValueError: a name in `freeze` that is no part of the network, or nothing would be left to train.
+    """
+    parts = dict(network.named_modules())
+    frozen = []
+    for name in config.freeze:
+        if name not in parts or not name:
+            known = [n for n, part in parts.items() if n and n.count(".") < 2 and any(True for _ in part.parameters())]
+            raise ValueError(f"freeze names {name!r}, which is no part of the network; it has {', '.join(known)}")
+        frozen.append(parts[name])
+    if config.freezes_batchnorm:
+        frozen += [part for part in parts.values() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    held = {id(parameter) for part in frozen for parameter in part.parameters()}
+    if all(id(parameter) in held for parameter in network.parameters()):
+        raise ValueError(f"freeze is {', '.join(config.freeze)}; nothing is left to train")
+    return frozen
+
+
+def _mean_over_processes(count: Tensor) -> Tensor:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return count
+    total = count.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
 
 
 class CocoData(lightning.LightningDataModule):
@@ -132,20 +193,18 @@ class CocoData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
-        config = self.config
-        samples = TrainingSamples(self.train, self.model_config, config.seed, config.augment, config.zoom_out)
-        replicas = self.trainer.world_size
-        epoch, skip = divmod(self.done, max(len(samples) // (config.batch_size * replicas), 1))
-        sampler = EpochSampler(
-            len(samples), config.seed, self.trainer.global_rank, replicas, epoch, skip * config.batch_size
-        )
-        return training_loader(samples, sampler, config.batch_size, config.workers)
+        config, trainer = self.config, self.trainer
+        samples = TrainingSamples(self.train, self.model_config, config.seed, config.augmentation)
+        share = Share(config.images, trainer.global_rank, trainer.world_size, config.accumulate)
+        size, done = self.model_config.image_size, self.done
+        batches = EpochBatches(len(samples), config.seed, share, size, config.multi_scale, done)
+        return training_loader(samples, batches, config.workers)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         if self.val is None:
             return []
         samples = EvaluationSamples(self.val, self.model_config)
-        return evaluation_loader(samples, self.config.batch_size, min(self.config.workers, 2))
+        return evaluation_loader(samples, self.config.images, min(self.config.workers, 2))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         images, rest = batch

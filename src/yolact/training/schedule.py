@@ -10,10 +10,6 @@ from yolact.training.config import TrainConfig
 REFERENCE_BATCH = 8
 """The paper's batch, which learning rates refer to."""
 
-DECAY_AT = (0.35, 0.75, 0.875, 0.9375)
-"""Shares of the run after which the learning rate is divided by ten: 280, 600, 700 and 750 of the paper's 800 thousand
-steps."""
-
 WARMUP_FROM = 0.1
 """The share of the learning rate that warm-up starts from: the original's 1e-4 of 1e-3."""
 
@@ -29,7 +25,7 @@ def learning_rate(config: TrainConfig, devices: int = 1) -> float:
     rate = config.learning_rate
     if rate is None:
         rate = 1e-3 if config.optimizer == "sgd" else 2e-4
-    return rate * config.batch_size * devices / REFERENCE_BATCH
+    return rate * config.images * config.accumulate * devices / REFERENCE_BATCH
 
 
 def share_of_rate(config: TrainConfig, steps: int) -> Callable[[int], float]:
@@ -42,7 +38,7 @@ def share_of_rate(config: TrainConfig, steps: int) -> Callable[[int], float]:
         if config.schedule == "cosine":
             progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
             return COSINE_END + (1 - COSINE_END) * (1 + math.cos(math.pi * progress)) / 2
-        return 0.1 ** sum(step >= at * steps for at in DECAY_AT)
+        return 0.1 ** sum(step >= at * steps for at in config.decay_at)
 
     return share
 

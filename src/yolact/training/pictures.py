@@ -1,0 +1,92 @@
+"""What the network finds in a few validation images, as a sheet of pictures after each measurement."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch.nn import functional
+
+from yolact.data.coco import CocoDataset
+from yolact.instances import Instances
+from yolact.visualize import Style, draw
+
+TILE = 320
+"""Width and height of a picture on the sheet, in pixels."""
+
+COLUMNS = 4
+MARGIN = 4
+
+SHOWN_SCORE = 0.3
+"""Instances below this score are not drawn."""
+
+
+class Pictures:
+    """Sheets in `out/pictures`: `truth.jpg` once, and `step_000123.jpg` for each measurement."""
+
+    def __init__(self, dataset: CocoDataset, count: int, out: Path) -> None:
+        """
+        Args:
+            count: the first so many images with objects are shown.
+        """
+        self.dataset, self.folder = dataset, out / "pictures"
+        with_objects = (i for i, record in enumerate(dataset.records) if record.objects)
+        self.places = {dataset.records[i].image_id: i for i, _ in zip(with_objects, range(count), strict=False)}
+        self._found: dict[int, Image.Image] = {}
+
+    def add(self, image_id: int, instances: Instances) -> None:
+        """Draw what was found in an image, if it is one of those shown."""
+        if image_id not in self.places:
+            return
+        try:
+            image = self.dataset[self.places[image_id]].image.permute(1, 2, 0).numpy()
+        except ValueError:  # its file is broken
+            return
+        self._found[image_id] = _tile(instances[instances.scores >= SHOWN_SCORE].plot(image))
+
+    def save(self, step: int) -> Image.Image | None:
+        """Write the sheet, and return it; None if nothing was added."""
+        if not self._found:
+            return None
+        self.folder.mkdir(exist_ok=True)
+        if not (self.folder / "truth.jpg").exists():
+            _sheet([_tile(self._truth(self.places[i])) for i in self._found]).save(
+                self.folder / "truth.jpg", quality=88
+            )
+        sheet = _sheet(list(self._found.values()))
+        sheet.save(self.folder / f"step_{step:06d}.jpg", quality=88)
+        self._found = {}
+        return sheet
+
+    def _truth(self, place: int) -> Image.Image:
+        sample = self.dataset[place]
+        height, width = sample.image.shape[1:]
+        # Shrunk first: dozens of masks of a large photograph would take gigabytes.
+        scale = min(TILE / max(height, width), 1.0)
+        size = [max(round(side * scale), 1) for side in (height, width)]
+        masks = [functional.interpolate(m[None, None].float(), size, mode="area")[0, 0] for m in sample.masks]
+        return draw(
+            functional.interpolate(sample.image[None], size, mode="bilinear", antialias=True)[0]
+            .permute(1, 2, 0)
+            .numpy(),
+            torch.stack(masks).numpy(),
+            sample.boxes.numpy() * np.float32(scale),
+            sample.labels.numpy(),
+            np.ones(len(sample.labels), np.float32),
+            self.dataset.classes,
+            Style(scores=False),
+        )
+
+
+def _tile(picture: Image.Image) -> Image.Image:
+    return ImageOps.pad(picture, (TILE, TILE), color=(255, 255, 255))
+
+
+def _sheet(tiles: list[Image.Image]) -> Image.Image:
+    columns = min(len(tiles), COLUMNS)
+    rows = -(-len(tiles) // columns)
+    step = TILE + MARGIN
+    sheet = Image.new("RGB", (columns * step - MARGIN, rows * step - MARGIN), (255, 255, 255))
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, (i % columns * step, i // columns * step))
+    return sheet

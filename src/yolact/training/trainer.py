@@ -1,0 +1,98 @@
+"""Lightning's Trainer for a recipe, without its advice."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
+
+from yolact.data.loader import Share
+from yolact.training.config import TrainConfig
+from yolact.training.loggers import build_loggers
+from yolact.training.progress import Waiting
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""Lightning's names."""
+
+ADVICE = (
+    "The '(train|val)_dataloader' does not have many workers",
+    "Found .* in eval mode",  # frozen batch norm
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler skips what was seen
+    "GPU available but not used",
+    "The number of training batches",
+    "It is recommended to use `self.log",  # losses are logged of the first device only
+    ".*LeafSpec",  # Lightning's use of a function of torch
+)
+"""How Lightning's warnings begin that are not for users."""
+
+
+def processes(config: TrainConfig) -> tuple[int, int]:
+    """Devices on each machine, and machines. torchrun has started the processes already, and says how many."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return config.devices, 1
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    return here, int(os.environ["WORLD_SIZE"]) // here
+
+
+def build_trainer(
+    config: TrainConfig, out: Path, callbacks: list[Callback], waiting: Waiting, images: int, validates: bool
+) -> lightning.Trainer:
+    """Epochs become steps, so that both ways to say how long to train are one."""
+    devices, machines = processes(config)
+    batches = Share(config.images, 0, devices * machines, config.accumulate).batches(images)
+    steps = config.epochs * batches // config.accumulate if config.steps is None else config.steps
+    # The rescoring of masks gets no gradient where an image has no mask that is large enough.
+    strategy = "ddp_find_unused_parameters_true" if devices * machines > 1 else "auto"
+    with quiet():
+        return lightning.Trainer(
+            max_steps=steps,
+            max_epochs=-1,
+            accelerator=config.device,
+            devices=devices,
+            num_nodes=machines,
+            precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
+            gradient_clip_val=config.gradient_clip,
+            accumulate_grad_batches=config.accumulate,
+            callbacks=callbacks,
+            logger=build_loggers(config.loggers, out),
+            profiler=waiting,
+            log_every_n_steps=max(min(10, batches // config.accumulate), 1),
+            check_val_every_n_epoch=config.validate_every,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if validates else 0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=out,
+            strategy=strategy,
+        )
+
+
+def _print_warning(message: Warning | str, *_: Any) -> None:
+    """In one line, and above the progress bar."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's advice: it is about choices that were made here on purpose."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            for advice in ADVICE:
+                warnings.filterwarnings("ignore", advice)
+            warnings.showwarning = _print_warning
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

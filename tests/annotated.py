@@ -9,6 +9,8 @@ from pycocotools import mask as coco_mask
 
 from mask_parts import parts_of
 from yolact.config import ModelConfig
+from yolact.data.ground_truth import GroundTruth
+from yolact.evaluate.scene import Objects, Scene
 from yolact.instances import Instances
 from yolact.presets import yolact_mobilenetv4
 
@@ -101,3 +103,23 @@ def random_scene(seed: int = 0) -> tuple[dict[int, list], dict[int, list]]:
         ]
     detections[4] = []
     return objects, detections
+
+
+def square(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def scene_of(folder: Path, objects: list, found: Instances) -> Scene:
+    truth = GroundTruth(write_annotations(folder / "truth.json", {1: objects}), ("cat", "dog"))
+    return Scene(found, found.labels, Objects.of(truth, 1, "box"), Objects.of(truth, 1, "mask"))
+
+
+def boxed(instances: Instances, *boxes: tuple[float, float, float, float]) -> Instances:
+    """The same with other boxes, and nothing cut away but by them."""
+    height, width = instances.image_size
+    everywhere = instances.recropped(np.tile(np.array([[0.0, 0.0, width, height]]), (len(instances), 1)))
+    values = {field: getattr(everywhere, field) for field in Instances.__slots__}
+    moved = Instances(**{**values, "boxes": np.array(boxes, np.float32)})
+    return moved.recropped(moved.boxes.astype(np.float64) - 1e-9)  # not quite equal, which would change nothing

@@ -1,8 +1,12 @@
 """COCO figures, held to pycocotools on the same results."""
 
 import contextlib
+import gc
 import io
 import json
+import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from annotated import CLASSES, IDS, bounds, config_of, disk, instances_of, random_scene, write_annotations
+from annotated import CLASSES, IDS, SIZE, bounds, config_of, disk, instances_of, random_scene, write_annotations
 from yolact.config import DetectConfig, ModelConfig
 from yolact.data.source import DataConfig, Source
 from yolact.evaluate import FIGURES, KINDS, CocoEvaluator, evaluate
@@ -195,6 +199,39 @@ def test_an_annotation_with_id_0_can_be_found(tmp_path: Path) -> None:
     assert evaluator.compute().box["AP"] == pytest.approx(1)
 
 
+def test_of_an_image_given_twice_the_first_detections_count(tmp_path: Path) -> None:
+    mask = disk(np.random.default_rng(0), 40)
+    config, annotations = config_of("cat"), write_annotations(tmp_path / "truth.json", {1: [("cat", mask, False)]})
+    with ResultFiles(tmp_path) as results:
+        evaluator = CocoEvaluator(annotations, config, apart=True, results=results)
+        for rows in ([("cat", mask, 0.9, 0.9)], []):
+            evaluator.update(1, instances_of(rows, config))
+    assert evaluator.compute().mask["AP"] == pytest.approx(1)
+    assert evaluator.compute().leakage is not None
+    assert len(json.loads((tmp_path / "box_results.json").read_text())) == 1
+
+
+def test_what_is_kept_of_an_image_is_far_less_than_its_masks(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [("cat", disk(random, int(random.integers(40, 120))), float(s), float(s)) for s in random.random(30)]
+    config, objects = config_of("cat"), [(name, mask, False) for name, mask, _, _ in rows[:5]]
+    annotations = write_annotations(tmp_path / "truth.json", dict.fromkeys(range(60), objects))
+    found = replace(instances_of(rows, config), image=np.zeros((*SIZE, 3), np.uint8))
+    codes = sum(map(sys.getsizeof, (code["counts"] for code in found.rles())))
+    with ResultFiles(tmp_path) as results:
+        evaluator = CocoEvaluator(annotations, config, apart=True, pictures=True, results=results)
+        held = []
+        tracemalloc.start()
+        for i in range(24):
+            evaluator.update(i, found)
+            if i in (13, 23):
+                gc.collect()
+                held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    an_image = (held[1] - held[0]) / (23 - 13)
+    assert 4 * 30 * 19 < an_image < codes / 2
+
+
 def test_a_wrong_image_is_refused(tmp_path: Path) -> None:
     annotations = write_annotations(tmp_path / "truth.json", {1: []})
     evaluator = CocoEvaluator(annotations, config_of("cat"))
@@ -221,7 +258,8 @@ class Oracle(Predictor):
     def predict(self, source: Any, *_: Any, **options: Any) -> Any:
         self.asked.append(options)
         masks = (pixels[..., 0] > 128 for pixels in source)
-        return (instances_of([("cat", mask, 0.9, 0.9)] if mask.any() else [], self.config) for mask in masks)
+        found = (instances_of([("cat", mask, 0.9, 0.9)] if mask.any() else [], self.config) for mask in masks)
+        return (replace(each, image=np.zeros((*SIZE, 3), np.uint8)) for each in found)
 
 
 @pytest.fixture
@@ -247,7 +285,29 @@ def test_evaluate_runs_a_predictor_over_the_annotated_images(source: Source, tmp
     assert evaluation.mask["AR100"] == pytest.approx(0.5)  # what cannot be read is missed
     saved = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert saved["mask"] == evaluation.mask
+    assert saved["perfect_boxes"] == saved["boundary"] == saved["mask"]
+    assert saved["leakage"]["masks"] == pytest.approx({"own": 1, "others": 0, "background": 0})
     assert len(json.loads((tmp_path / "out/mask_results.json").read_text())) == 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("box_results.json", "mask_results.json", "evaluation.json", "errors.html"),
+        *("precision_recall.png", "precision_recall.csv", "confusion.png", "confusion.csv"),
+    }
+
+
+def test_a_threshold_out_of_range_is_refused_before_anything_is_done(source: Source, tmp_path: Path) -> None:
+    for threshold in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            evaluate(Oracle(config_of("cat")), source, score_threshold=threshold, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_table_shows_masks_apart_from_boxes(source: Source) -> None:
+    table = evaluate(Oracle(config_of("cat", "dog")), source, progress=False).table()
+    lines = [line.split() for line in table.splitlines()]
+    start = lines.index(["masks", "apart", "from", "boxes"])
+    assert lines[start + 2] == ["AP", "50.5", "50.5", "50.5"]
+    assert ["as", "they", "are", "100.0", "0.0", "0.0"] in lines
+    assert ["cat", "2", "0", "2"] not in lines  # images that cannot be read are not looked at closely
 
 
 def test_splits_and_classes_come_from_the_data_config(source: Source) -> None:

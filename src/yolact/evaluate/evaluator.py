@@ -57,8 +57,8 @@ class CocoEvaluator:
         self.apart, self.pictures, self.score_threshold, self.results = apart, pictures, score_threshold, results
         self.leakage, self.errors = LeakageSums(), WorstErrors(tuple(self.truth.category_ids))
         self.confusion = ConfusionCounts(tuple(self.truth.category_ids), score_threshold)
-        self._records: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
-        """Of each comparison and image."""
+        self._records: dict[str, dict[int, bytes]] = defaultdict(dict)
+        """Of each comparison and image, in bytes: arrays would take as much again."""
 
     def update(self, image_id: int, instances: Instances) -> None:
         """Take the detections of one image, best without a score threshold. Given twice, the first ones count.
@@ -112,8 +112,8 @@ class CocoEvaluator:
     def precision(self, kind: str) -> Precision:
         """Of one comparison: `box`, `mask`, `perfect_boxes` or `boundary`."""
         records = self._records[kind]
-        flat = np.concatenate([np.zeros(0, RECORD), *(records[image_id] for image_id in sorted(records))])
-        return accumulate(flat, self._objects("box" if kind == "box" else "mask"))
+        flat = b"".join(records[image_id] for image_id in sorted(records))
+        return accumulate(np.frombuffer(flat, RECORD), self._objects("box" if kind == "box" else "mask"))
 
     @property
     def _kinds(self) -> tuple[str, ...]:
@@ -125,7 +125,9 @@ class CocoEvaluator:
         counts = np.zeros((len(SIZES), len(labels)), np.int64)
         for annotation in self.truth.annotations(kind):
             if not annotation["iscrowd"]:
-                counts[:, labels[annotation["category_id"]]] += of_each_size(np.array([annotation["area"]]))[:, 0]
+                counts[:, labels[annotation["category_id"]]] += of_each_size(
+                    np.array([annotation["area"]], np.float64)
+                )[:, 0]
         return counts
 
     def _compare(self, image_id: int, scene: Scene) -> None:
@@ -143,7 +145,7 @@ class CocoEvaluator:
             )
             comparisons["boundary"] = (found.mask_scores, mask_areas, scene.masks, scene.boundary_ious)
         for kind, comparison in comparisons.items():
-            self._records[kind][image_id] = judge(scene.labels, *comparison)
+            self._records[kind][image_id] = judge(scene.labels, *comparison).tobytes()
 
     def _write(self, image_id: int, scene: Scene, results: ResultFiles) -> None:
         records: dict[Kind, list[dict[str, Any]]] = {kind: scene.found.to_coco(image_id, kind) for kind in KINDS}

@@ -68,6 +68,8 @@ def test_results_appear_when_all_is_well(tmp_path: Path) -> None:
         results.add({"box": [{"image_id": 7}, {"image_id": object()}], "mask": []})
     assert (tmp_path / "out/box_results.json").read_text() == before
     assert len(list((tmp_path / "out").iterdir())) == 2
+    with pytest.raises(ValueError, match="is a file; name a folder"), ResultFiles(tmp_path / "out/box_results.json"):
+        pass
     with ResultFiles(tmp_path / "out"):
         pass
     assert json.loads((tmp_path / "out/mask_results.json").read_text()) == []

@@ -64,7 +64,7 @@ def test_means_are_over_masks_and_empty_ones_have_no_share(tmp_path: Path) -> No
     assert (leakage.pairs, leakage.empty, leakage.covered, leakage.cut) == (1, 1, 0, 1)
     assert of(leakage.masks) == (-1, -1, -1)
     assert of(leakage.perfect_boxes) == (1, 0, 0)
-    assert any("1 are empty" in line for line in leakage.table())
+    assert any("empty: 1" in line for line in leakage.table())
 
 
 def test_nothing_to_tell_is_minus_1(tmp_path: Path) -> None:

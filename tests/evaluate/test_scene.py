@@ -7,11 +7,12 @@ import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools import mask as coco_mask
 
-from annotated import boxed, config_of, disk, instances_of, random_scene, scene_of, square, write_annotations
+from annotated import SIZE, boxed, config_of, disk, instances_of, random_scene, scene_of, square, write_annotations
+from yolact.data.coco import decode_mask
 from yolact.evaluate import FIGURES, CocoEvaluator
 from yolact.evaluate.result_files import ResultFiles
+from yolact.evaluate.scene import areas_of
 
 
 def test_a_mask_is_cropped_by_the_box_of_its_object(tmp_path: Path) -> None:
@@ -21,20 +22,20 @@ def test_a_mask_is_cropped_by_the_box_of_its_object(tmp_path: Path) -> None:
     found = boxed(found, (40, 40, 70, 80), (40, 40, 55, 80), (40, 40, 80, 80), (40, 40, 70, 80))
     scene = scene_of(tmp_path, [("cat", whole, False)], found)
     # Cropping keeps a cell, here a pixel, on each side of a box.
-    assert coco_mask.area(scene.codes).tolist() == [31 * 40, 16 * 40, 1600, 31 * 40]
-    assert coco_mask.area(scene.codes_in_perfect_boxes).tolist() == [1600, 16 * 40, 1600, 31 * 40]
+    assert areas_of(scene.codes).tolist() == [31 * 40, 16 * 40, 1600, 31 * 40]
+    assert areas_of(scene.codes_in_perfect_boxes).tolist() == [1600, 16 * 40, 1600, 31 * 40]
 
 
 def test_a_crowd_is_no_perfect_box_and_of_equal_ones_the_first_is_taken(tmp_path: Path) -> None:
     config = config_of("cat", "dog")
     found = boxed(instances_of([("cat", square(40, 40, 80, 80), 0.9, 0.9)], config), (50, 40, 70, 80))
     crowd = [("cat", square(40, 40, 80, 80), True)]
-    assert coco_mask.area(scene_of(tmp_path, crowd, found).codes_in_perfect_boxes).tolist() == [22 * 40]
+    assert areas_of(scene_of(tmp_path, crowd, found).codes_in_perfect_boxes).tolist() == [22 * 40]
     left, right = ("cat", square(45, 40, 70, 80), False), ("cat", square(50, 40, 75, 80), False)
     for objects, columns in (([left, right], (44, 71)), ([right, left], (49, 76))):
         code = scene_of(tmp_path, objects, found).codes_in_perfect_boxes[0]
-        x, _, width, _ = coco_mask.toBbox(code).tolist()
-        assert (x, x + width) == columns
+        kept = np.flatnonzero(decode_mask(code, SIZE).any(axis=0))
+        assert (kept[0], kept[-1] + 1) == columns
 
 
 @settings(max_examples=25, deadline=None)

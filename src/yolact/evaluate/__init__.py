@@ -97,12 +97,12 @@ def evaluate(
 def _write(out: Path, evaluator: CocoEvaluator, evaluation: Evaluation) -> None:
     """All files but the results, which are there."""
     assert evaluation.confusion is not None
+    with written_whole(out / "evaluation.json") as unfinished:
+        unfinished.write_text(json.dumps(evaluation.to_dict(), indent=2))
     plot_precision(out / "precision_recall.png", evaluator.precision("box"), evaluator.precision("mask"))
     plot_confusion(out / "confusion.png", evaluation.confusion)
     evaluation.confusion.save(out / "confusion.csv")
     write_gallery(out / "errors.html", evaluator.errors, evaluator.score_threshold)
-    with written_whole(out / "evaluation.json") as unfinished:
-        unfinished.write_text(json.dumps(evaluation.to_dict(), indent=2))
 
 
 def _read(

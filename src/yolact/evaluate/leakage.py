@@ -64,11 +64,8 @@ class Leakage:
             lines.append(f"  {name:28}{percent(share.own)}{percent(share.others)}{percent(share.background, 12)}")
         lines += ["", f"{'what masks have of their object':30}{'has':>7}{'cut off':>8}{'misses':>12}"]
         lines.append(f"{'':30}{percent(self.covered)}{percent(self.cut)}{percent(self.missed, 12)}")
-        empty = f"; {self.empty} are empty" if self.empty else ""
-        return [
-            *lines,
-            f"  of {self.pairs} masks; {percent(self.clipped, 0)} % lose {CLIPPED:.0%} or more to their box{empty}",
-        ]
+        clipped = f"{percent(self.clipped, 0)} % lose {CLIPPED:.0%} or more of their object to their box"
+        return [*lines, f"  of {self.pairs} masks; {clipped}" + (f"; empty: {self.empty}" if self.empty else "")]
 
 
 class LeakageSums:

@@ -46,7 +46,7 @@ def plot_confusion(path: Path, confusion: Confusion) -> None:
 
     counts, names = confusion.counts, (*confusion.classes, "nothing")
     sums = counts.sum(axis=1, keepdims=True)
-    size = min(max(4.0, 1.5 + 0.45 * len(names)), 24.0)
+    size = min(max(4.0, 1.5 + 0.45 * len(names)), 18.0)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axis = figure.subplots()
     shares = np.divide(counts, sums, out=np.zeros(counts.shape), where=sums > 0)

@@ -22,6 +22,8 @@ class ResultFiles:
         self._count = 0
 
     def __enter__(self) -> "ResultFiles":
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"{self.folder} is a file; name a folder to write the results to")
         with ExitStack() as stack:
             kinds: tuple[Kind, ...] = ("box", "mask")
             for kind in kinds:

@@ -1,18 +1,21 @@
 """Overlaps of one image: perfect boxes and boundaries."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
+from faster_coco_eval.core import mask as coco_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotated import SIZE, boxed, config_of, disk, instances_of, random_scene, scene_of, square, write_annotations
 from yolact.data.coco import decode_mask
 from yolact.evaluate import FIGURES, CocoEvaluator
+from yolact.evaluate.boundary import WIDTH, boundary_of
 from yolact.evaluate.result_files import ResultFiles
-from yolact.evaluate.scene import areas_of
+from yolact.evaluate.scene import areas_of, shared_pixels
 
 
 def test_a_mask_is_cropped_by_the_box_of_its_object(tmp_path: Path) -> None:
@@ -64,3 +67,26 @@ def test_boundary_ap_is_that_of_faster_coco_eval(tmp_path: Path, seed: int) -> N
     comparison.run()
     np.testing.assert_allclose([figures[name] for name in FIGURES], comparison.stats[:12], atol=1e-6)
     assert 0.01 < figures["AP"] < evaluator.compute()["mask"]["AP"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_boundary_is_that_of_faster_coco_eval(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    size = tuple(random.integers(1, 150, 2).tolist())
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    masks = []
+    for _ in range(2):
+        waves = np.sin(rows / random.uniform(2, 30)) + np.cos(columns / random.uniform(2, 30))
+        masks.append((waves > random.uniform(-1.5, 1.5)).astype(np.uint8))
+    codes: list[Any] = [coco_mask.encode(np.asfortranarray(mask)) for mask in masks]
+    expected: list[Any] = [coco_mask.rleToBoundary(code, WIDTH, "opencv") for code in codes]
+    found = [boundary_of(code) for code in codes]
+    for boundary, code in zip(found, expected, strict=True):
+        pixels = np.zeros(size, bool)
+        (x, y), (height, width) = boundary.corner, boundary.pixels.shape
+        pixels[y : y + height, x : x + width] = boundary.pixels
+        assert (pixels == coco_mask.decode(code)).all()
+    if all(mask.any() for mask in masks):
+        assert found[0].iou(found[1]) == pytest.approx(np.asarray(coco_mask.iou(expected[:1], expected[1:], [0]))[0, 0])
+    assert shared_pixels(*codes) == (masks[0] & masks[1]).sum()

@@ -10,7 +10,8 @@ from faster_coco_eval.core import mask as coco_mask
 from jaxtyping import UInt8
 from PIL import Image
 
-from yolact.evaluate.scene import Code, Scene
+from yolact.evaluate.boundary import Code
+from yolact.evaluate.scene import Scene
 
 SIDE = 320
 """Of the pictures, in pixels."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 
+from yolact.evaluate.boundary import Code
 from yolact.evaluate.pairing import Pairing
-from yolact.evaluate.scene import Code, Scene, areas_of
+from yolact.evaluate.scene import Scene, areas_of, shared_pixels
 
 CLIPPED = 0.01
 """A mask counts as clipped by its box from this share of its object on."""
@@ -91,7 +92,7 @@ class LeakageSums:
         everywhere = np.array([[0.0, 0.0, *found.image_size[::-1]]]).repeat(len(rows), axis=0)
         forms = [[scene.codes[row] for row in rows]]
         forms += [found.recropped(boxes).rles() for boxes in (objects.boxes[columns], everywhere)]
-        own = np.array([list(map(_shared, codes, own_objects)) for codes in forms])
+        own = np.array([list(map(shared_pixels, codes, own_objects)) for codes in forms])
         annotated = coco_mask.merge(objects.codes)
         for sums, codes, on_own in zip(self.masks, forms, own, strict=True):
             sums += _shares(codes, on_own, annotated)
@@ -109,16 +110,11 @@ class LeakageSums:
         return Leakage(self.pairs, masks, perfect_boxes, uncropped, covered, cut, missed, clipped, empty)
 
 
-def _shared(a: Code, b: Code) -> int:
-    """Pixels that belong to both masks."""
-    return int(coco_mask.area(coco_mask.merge([a, b], True)))
-
-
 def _shares(codes: list[Code], own: np.ndarray, annotated: Code) -> np.ndarray:
     """Sums of the shares of masks on their own object, on others, on nothing; and how many masks have pixels."""
     areas = areas_of(codes)
     there = areas > 0
-    on_any = np.array([_shared(code, annotated) for code in codes])[there] / areas[there]
+    on_any = np.array([shared_pixels(code, annotated) for code in codes])[there] / areas[there]
     on_own = own[there] / areas[there]
     return np.array([on_own.sum(), (on_any - on_own).sum(), (1 - on_any).sum(), there.sum()])
 

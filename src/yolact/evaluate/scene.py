@@ -10,13 +10,8 @@ from faster_coco_eval.core import mask as coco_mask
 from jaxtyping import Bool, Float64, Int64
 
 from yolact.data.ground_truth import GroundTruth, Kind
+from yolact.evaluate.boundary import Boundary, Code, boundary_of
 from yolact.instances import Instances
-
-Code = dict[str, Any]
-"""A mask as COCO's compressed run-length code. What masks share is counted on codes, never on pixels."""
-
-BOUNDARY = 0.02
-"""Width of a mask's boundary, as a share of the image's diagonal (Boundary IoU, 2021)."""
 
 MATCHING_BOX = 0.5
 """From this IoU on, a box is one of an object."""
@@ -73,7 +68,8 @@ class Scene:
         self.found, self.labels, self.boxes, self.masks = found, labels, boxes, masks
         corners = found.boxes.astype(np.float64)
         self.boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        self._boundaries: dict[str | bytes, Code] = {}
+        self._boundaries: dict[int, Boundary] = {}
+        """Of objects, as far as they were asked for."""
 
     @cached_property
     def codes(self) -> list[Code]:
@@ -98,9 +94,11 @@ class Scene:
         Boundaries are only looked at where masks overlap by half or more: elsewhere nothing can match.
         """
         ious = self.mask_ious(self.codes, rows, columns)
-        for i, j in np.argwhere((ious >= 0.5) & ~self.masks.is_crowd[columns]):
-            found, annotated = self._boundary(self.codes[rows[i]]), self._boundary(self.masks.codes[columns[j]])
-            ious[i, j] = min(ious[i, j], _ious([found], [annotated], np.zeros(1, bool))[0, 0])
+        worth = (ious >= 0.5) & ~self.masks.is_crowd[columns]
+        for i in np.flatnonzero(worth.any(axis=1)):
+            found = boundary_of(self.codes[rows[i]])
+            for j in np.flatnonzero(worth[i]):
+                ious[i, j] = min(ious[i, j], found.iou(self._boundary(int(columns[j]))))
         return ious
 
     @cached_property
@@ -118,15 +116,22 @@ class Scene:
             codes[row] = code
         return codes
 
-    def _boundary(self, code: Code) -> Code:
-        if code["counts"] not in self._boundaries:
-            self._boundaries[code["counts"]] = coco_mask.rleToBoundary(code, BOUNDARY)
-        return self._boundaries[code["counts"]]
+    def _boundary(self, column: int) -> Boundary:
+        if column not in self._boundaries:
+            self._boundaries[column] = boundary_of(self.masks.codes[column])
+        return self._boundaries[column]
 
 
 def areas_of(codes: list[Code]) -> Float64[np.ndarray, " n"]:
     """Pixels that each mask covers."""
     return np.asarray(coco_mask.area(codes), np.float64).reshape(-1) if codes else np.zeros(0)
+
+
+def shared_pixels(a: Code, b: Code) -> int:
+    """Pixels that belong to both masks."""
+    # By way of the IoU with a crowd, the share of `a` inside it: to intersect codes would take the memory of pixels.
+    inside = _ious([a], [b], np.ones(1, bool))[0, 0]
+    return round(inside * int(coco_mask.area(a)))
 
 
 def _ious(found: Any, objects: Any, is_crowd: Bool[np.ndarray, " g"]) -> Float64[np.ndarray, "d g"]:

@@ -22,6 +22,8 @@ class ObjectRecord:
 
     segmentation: Segmentation
     is_crowd: bool
+    box: tuple[float | int, ...] | None = None
+    """As annotated: x, y, width, height in pixels. Training measures boxes from masks; `yolact data check` compares."""
 
 
 def read_object(
@@ -45,7 +47,9 @@ def read_object(
     segmentation, flaw = _check_segmentation(annotation.get("segmentation"), size)
     if segmentation is None:
         return None, flaw
-    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0))), problem
+    box = annotation.get("bbox")
+    annotated = tuple(box) if isinstance(box, list | tuple) and len(box) == 4 and are_numbers(box) else None
+    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0)), annotated), problem
 
 
 def _check_box(box: Any, size: tuple[int, int]) -> tuple[str | None, bool]:

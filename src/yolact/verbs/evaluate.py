@@ -15,7 +15,10 @@ class Evaluate:
     """Measure COCO's average precision on an annotated data set, look at masks apart from boxes, show the errors."""
 
     data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA.YAML")]
-    """A data.yaml, as for training."""
+    """A data.yaml, as for training, or the name of a published data set: coco2017 or sbd."""
+
+    root: Path | None = None
+    """The folder that holds a published data set. None: one of its name, or the current folder."""
 
     split: Literal["train", "val"] = "val"
     """The images of the data.yaml to measure on."""
@@ -33,7 +36,7 @@ class Evaluate:
         from yolact.data.source import DataConfig
         from yolact.evaluate import evaluate
 
-        data = DataConfig.read(self.data)
+        data = DataConfig.read(self.data, self.root)
         options = {"split": self.split, "out": self.out, "score_threshold": self.score_threshold}
         evaluation = evaluate(self.model.load(), data, **options)
         print(evaluation.table())

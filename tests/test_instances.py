@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn import functional
 
 from mask_parts import parts_of
-from yolact import instances
+from yolact.detect.mask_implementation import mask_implementation
 from yolact.instances import Instances
 from yolact.presets import yolact_mobilenetv4
 
@@ -242,7 +242,7 @@ def test_a_result_does_not_keep_its_batch_alive(batch: int):
 
 def test_without_numba_masks_are_the_same(three: Instances, monkeypatch: pytest.MonkeyPatch, caplog):
     compiled, codes, areas = three.masks, three.rles(), three.areas
-    instances._form.cache_clear()
+    mask_implementation.cache_clear()
     monkeypatch.setitem(sys.modules, "yolact.detect.masks_cpu", None)
     monkeypatch.delattr("yolact.detect.masks_cpu", raising=False)
     with caplog.at_level("DEBUG", "yolact"):
@@ -250,7 +250,34 @@ def test_without_numba_masks_are_the_same(three: Instances, monkeypatch: pytest.
         assert three.rles() == codes
         assert (three.areas == areas).all()
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
-    instances._form.cache_clear()
+    mask_implementation.cache_clear()
+
+
+def test_recropping_changes_windows_only(three: Instances):
+    everywhere = np.tile(np.array([0, 0, SIZE[1], SIZE[0]], np.float32), (3, 1))
+    whole = three.recropped(everywhere)
+    assert whole.windows.tolist() == [[0, 0, CELLS, CELLS]] * 3
+    assert whole.recropped(everywhere * 2 - 50).windows.tolist() == [[0, 0, CELLS, CELLS]] * 3
+    for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "prototypes"):
+        assert getattr(whole, field) is getattr(three, field)
+    # Of 24 x 24 cells on 90 x 60 pixels, the box has columns 8 to 12 and rows 4 to 10, and one more on each side.
+    cut = three.recropped(np.array([[30, 10, 45, 25]] * 2 + [[200, 200, 300, 300]], np.float32))
+    assert cut.windows.tolist() == [[7, 3, 13, 11]] * 2 + [[0, 0, 0, 0]]
+    pixels = cut.masks
+    assert (pixels <= whole.masks).all()
+    assert pixels[1, :, :24].sum() == pixels[1, :, 51:].sum() == pixels[2].sum() == 0
+    assert pixels[1].any()
+
+
+def test_recropping_by_their_own_boxes_changes_nothing(three: Instances):
+    boxes = three.boxes.copy()
+    boxes[1] += 1
+    again = three.recropped(boxes)
+    assert again.windows[[0, 2]].tolist() == three.windows[[0, 2]].tolist()
+    assert again.windows[1].tolist() != three.windows[1].tolist()
+    assert three[:0].recropped(boxes[:0]).windows.shape == (0, 4)
+    with pytest.raises(ValueError, match=r"\(2, 4\).*3 instances"):
+        three.recropped(boxes[:2])
 
 
 def test_twelve_megapixels_stay_small():

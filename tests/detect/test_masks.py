@@ -9,6 +9,7 @@ from pycocotools import mask as coco_mask
 from torch.nn import functional
 
 from mask_parts import Scene, bounds, scenes
+from yolact.boxes import window as inside
 from yolact.detect.masks import (
     assemble_masks,
     assemble_window,
@@ -19,6 +20,7 @@ from yolact.detect.masks import (
     regions_of,
     soft_region,
     taps,
+    windows_in_pixels,
 )
 
 
@@ -35,6 +37,20 @@ def test_cropping_removes_what_is_outside_the_box():
     masks = crop_masks(torch.ones(1, 1, 10, 10), torch.tensor([[[0.23, 0.31, 0.58, 0.77]]]))
     assert masks[0, 0, 3:9, 2:7].min() == 1
     assert masks.sum() == 6 * 5
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_boxes_in_pixels_keep_the_cells_that_cropping_keeps(data: st.DataObject):
+    grid = data.draw(st.tuples(st.integers(1, 30), st.integers(1, 30)))
+    height, width = data.draw(st.tuples(st.integers(1, 500), st.integers(1, 500)))
+    ends = data.draw(st.lists(st.integers(-20, 84), min_size=4, max_size=4))
+    box = torch.tensor([ends], dtype=torch.float64) / 64  # few enough digits that nothing is rounded
+    cut = np.zeros(grid, bool)
+    pixels = (box * torch.tensor([width, height, width, height])).numpy()
+    x1, y1, x2, y2 = windows_in_pixels(pixels, grid, (height, width))[0].tolist()
+    cut[y1:y2, x1:x2] = True
+    assert (cut == inside(box, grid)[0].numpy()).all()
 
 
 @settings(max_examples=200)

@@ -4,7 +4,8 @@
 that the figures are the ones that COCO's own tools give for the same file.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,14 +52,15 @@ class GroundTruth:
         self.category_ids = self._shared_classes(names, class_names, only)
         """The file's id of each class that counts, in the model's order."""
         ids = {number: self.category_ids.get(name) for number, name in names.items()}
-        self._annotations = [
-            # An id of 0 would mean "not matched" to COCO's code.
-            {"iscrowd": 0, **annotation, "id": number, "category_id": ids[annotation["category_id"]]}
-            for number, annotation in enumerate(content["annotations"], start=1)
-            if _is_told(annotation)
-            and annotation["image_id"] in self.images
-            and ids.get(annotation["category_id"]) is not None
-        ]
+        self._annotations: dict[int, list[dict[str, Any]]] = {}
+        """The objects of each image that has any, in the file's order."""
+        for annotation in content["annotations"]:
+            if not _is_told(annotation) or annotation["image_id"] not in self.images:
+                continue
+            category_id = ids.get(annotation["category_id"])
+            if category_id is not None:
+                told = {"iscrowd": 0, **annotation, "category_id": category_id}
+                self._annotations.setdefault(annotation["image_id"], []).append(told)
 
     def _shared_classes(
         self, names: dict[int, str], class_names: tuple[str, ...], only: tuple[str, ...] | None
@@ -86,27 +88,35 @@ class GroundTruth:
         height, width = self.images[image_id].get("height"), self.images[image_id].get("width")
         return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
-    def annotations(self, kind: Kind) -> list[dict[str, Any]]:
-        """The objects that can be compared by box, or by mask; all with an area."""
-        usable = []
-        for annotation in self._annotations:
+    def annotations(self, kind: Kind, image_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """The objects that can be compared by box, or by mask; all with an area.
+
+        Their `segmentation` is what COCO's code can read, and `bbox` four numbers; each is None where it is not the
+        kind and cannot be used.
+
+        Args:
+            image_id: of one image; None takes all.
+        """
+        for annotation in self._all() if image_id is None else self._annotations.get(image_id, ()):
             size, box = self.size(annotation["image_id"]), annotation.get("bbox")
             outline = _outline(annotation.get("segmentation"), size)
             box = box if isinstance(box, list) and are_numbers(box) and len(box) == 4 else None
             if not (outline if kind == "mask" else box):
                 continue
-            annotation = annotation | {"segmentation": outline}
+            annotation = annotation | {"segmentation": outline, "bbox": box}
             if not are_numbers([annotation.get("area")]):
                 masked = decode_mask(outline, size).sum() if outline and size else None
                 annotation["area"] = float(masked if masked is not None else box[2] * box[3] if box else 0)
-            usable.append(annotation)
-        return usable
+            yield annotation
+
+    def _all(self) -> Iterator[dict[str, Any]]:
+        return chain.from_iterable(self._annotations.values())
 
     def unusable(self) -> list[str]:
         """How many objects count in one of the two comparisons only: a line each."""
         lines = []
         for kind in ("box", "mask"):
-            missing = len(self._annotations) - len(self.annotations(kind))
+            missing = sum(map(len, self._annotations.values())) - sum(1 for _ in self.annotations(kind))
             if missing:
                 lines.append(f"{missing} annotations of {self.file.name} have no usable {kind}, {kind} AP ignores them")
         return lines
@@ -114,7 +124,7 @@ class GroundTruth:
     def objects(self) -> dict[str, int]:
         """How many objects of each class there are to find, crowds not counted."""
         counts = dict.fromkeys(self.category_ids.values(), 0)
-        for annotation in self._annotations:
+        for annotation in self._all():
             counts[annotation["category_id"]] += not annotation["iscrowd"]
         return dict(zip(self.category_ids, counts.values(), strict=True))
 

@@ -82,6 +82,27 @@ def regions_of(
     return regions
 
 
+def windows_in_pixels(
+    boxes: Float[np.ndarray, "N 4"], grid: tuple[int, ...], image_size: tuple[int, int]
+) -> Int32[np.ndarray, "N 4"]:
+    """The cells that cropping by boxes in pixels of the photograph keeps, as `postprocess.windows_of` has them.
+
+    Args:
+        boxes: (x1, y1, x2, y2); they may reach beyond the photograph.
+        grid: (height, width) of the prototypes in cells.
+        image_size: (height, width) of the photograph in pixels.
+
+    Returns:
+        x1, y1, x2, y2 in whole cells; x2 and y2 are outside. Zeros where the box, widened by one cell, holds no cell.
+    """
+    cells = np.array([grid[1], grid[0]])
+    # Multiplied first: a box that ends where a cell does should, and the quotient may be off by a rounding.
+    corners = boxes.reshape(-1, 2, 2).astype(np.float64) * cells / (image_size[1], image_size[0])
+    start, stop = np.ceil(corners[:, 0] - 1).clip(min=0), np.minimum(np.ceil(corners[:, 1] + 1), cells)
+    is_there = (start < stop).all(axis=1, keepdims=True)  # false for a box that is NaN
+    return np.where(is_there, np.concatenate([start, stop], axis=1), 0).astype(np.int32)
+
+
 def assemble_window(
     prototypes: Float32[np.ndarray, "K Hp Wp"],
     coefficients: Float32[np.ndarray, " K"],

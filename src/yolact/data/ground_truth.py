@@ -4,7 +4,7 @@
 that the figures are the ones that COCO's own tools give for the same file.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from yolact.data.annotations import category_names, read_json
 from yolact.data.coco import decode_mask
 from yolact.data.objects import are_numbers, leads_far, rle_area
+from yolact.data.packed import Packed
 
 Kind = Literal["box", "mask"]
 
@@ -52,15 +53,17 @@ class GroundTruth:
         self.category_ids = self._shared_classes(names, class_names, only)
         """The file's id of each class that counts, in the model's order."""
         ids = {number: self.category_ids.get(name) for number, name in names.items()}
-        self._annotations: dict[int, list[dict[str, Any]]] = {}
-        """The objects of each image that has any, in the file's order."""
+        by_image: dict[int, list[dict[str, Any]]] = {}
         for annotation in content["annotations"]:
             if not _is_told(annotation) or annotation["image_id"] not in self.images:
                 continue
             category_id = ids.get(annotation["category_id"])
             if category_id is not None:
                 told = {"iscrowd": 0, **annotation, "category_id": category_id}
-                self._annotations.setdefault(annotation["image_id"], []).append(told)
+                by_image.setdefault(annotation["image_id"], []).append(told)
+        self._annotations = Packed(by_image.values())
+        """The objects of each image that has any, in the file's order."""
+        self._places = {image_id: place for place, image_id in enumerate(by_image)}
 
     def _shared_classes(
         self, names: dict[int, str], class_names: tuple[str, ...], only: tuple[str, ...] | None
@@ -97,7 +100,7 @@ class GroundTruth:
         Args:
             image_id: of one image; None takes all.
         """
-        for annotation in self._all() if image_id is None else self._annotations.get(image_id, ()):
+        for annotation in self._of(image_id):
             size, box = self.size(annotation["image_id"]), annotation.get("bbox")
             outline = _outline(annotation.get("segmentation"), size)
             box = box if isinstance(box, list) and are_numbers(box) and len(box) == 4 else None
@@ -109,14 +112,16 @@ class GroundTruth:
                 annotation["area"] = float(masked if masked is not None else box[2] * box[3] if box else 0)
             yield annotation
 
-    def _all(self) -> Iterator[dict[str, Any]]:
-        return chain.from_iterable(self._annotations.values())
+    def _of(self, image_id: int | None) -> Iterable[dict[str, Any]]:
+        if image_id is None:
+            return chain.from_iterable(self._annotations)
+        return self._annotations[self._places[image_id]] if image_id in self._places else ()
 
     def unusable(self) -> list[str]:
         """How many objects count in one of the two comparisons only: a line each."""
         lines = []
         for kind in ("box", "mask"):
-            missing = sum(map(len, self._annotations.values())) - sum(1 for _ in self.annotations(kind))
+            missing = sum(map(len, self._annotations)) - sum(1 for _ in self.annotations(kind))
             if missing:
                 lines.append(f"{missing} annotations of {self.file.name} have no usable {kind}, {kind} AP ignores them")
         return lines
@@ -124,7 +129,7 @@ class GroundTruth:
     def objects(self) -> dict[str, int]:
         """How many objects of each class there are to find, crowds not counted."""
         counts = dict.fromkeys(self.category_ids.values(), 0)
-        for annotation in self._all():
+        for annotation in self._of(None):
             counts[annotation["category_id"]] += not annotation["iscrowd"]
         return dict(zip(self.category_ids, counts.values(), strict=True))
 

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from PIL import Image
+
+from yolact.data.source import CATALOG
 
 CATEGORY_IDS = (3, 7, 12, 20)
 """With gaps, as in COCO itself, so that mistaking an id for a label shows."""
@@ -30,6 +33,23 @@ def write_dataset(
     lines = [f"{s}:\n  images: {s}\n  annotations: instances_{s}.json\n" for s in ("train", "val")]
     data_yaml.write_text("".join(lines))
     return data_yaml
+
+
+def write_published(folder: Path, name: str, images: int = 2, size: tuple[int, int] = (96, 128)) -> Path:
+    """Write a data set as `coco2017` or `sbd` are laid out, with their classes, and return its root."""
+    described = yaml.safe_load((CATALOG / f"{name}.yaml").read_text())
+    root = folder / f"{name}-root"
+    write_dataset(folder / "made", images, size)
+    for split in ("train", "val"):
+        first = described[split]["images"][0]
+        (root / first).mkdir(parents=True, exist_ok=True)
+        for picture in (folder / "made" / split).iterdir():
+            picture.rename(root / first / picture.name)
+        content = json.loads((folder / "made" / f"instances_{split}.json").read_text())
+        content["categories"] = [{"id": number, "name": text} for number, text in described["classes"].items()]
+        (root / described[split]["annotations"]).parent.mkdir(exist_ok=True)
+        (root / described[split]["annotations"]).write_text(json.dumps(content))
+    return root
 
 
 def _write_split(

@@ -195,7 +195,7 @@ def test_too_little_memory_gives_one_line(monkeypatch: pytest.MonkeyPatch, photo
 def test_help_is_quick_and_needs_no_torch():
     script = "import sys; sys.argv = ['yolact', {!r}, '--help']; from yolact.cli import main\n"
     script += "try: main()\nfinally: assert 'torch' not in sys.modules and 'cv2' not in sys.modules"
-    for verb in ("predict", "train", "evaluate", "convert"):
+    for verb in ("predict", "train", "evaluate", "convert", "data"):
         start = time.perf_counter()
         result = subprocess.run([sys.executable, "-c", script.format(verb)], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr

@@ -9,6 +9,7 @@ import tyro
 
 from yolact.verbs.benchmark import Benchmark
 from yolact.verbs.convert import Convert
+from yolact.verbs.data import Data
 from yolact.verbs.evaluate import Evaluate
 from yolact.verbs.export import Export
 from yolact.verbs.predict import Predict
@@ -22,6 +23,7 @@ VERBS = {
     "export": Export,
     "benchmark": Benchmark,
     "convert": Convert,
+    "data": Data,
 }
 
 

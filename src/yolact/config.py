@@ -4,6 +4,7 @@ The string below each field is its documentation. `ModelConfig` is exactly what 
 inside it (see `yolact.checkpoint`).
 """
 
+import math
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -99,6 +100,14 @@ class ModelConfig:
         _check(
             len({len(scales) for scales in self.anchor_scales}) == 1,
             f"anchor_scales is {self.anchor_scales}; each level needs the same number of scales, as they share a head",
+        )
+        _check(
+            all(0 < scale < math.inf for scales in self.anchor_scales for scale in scales),
+            f"anchor_scales is {self.anchor_scales}; each side must be above 0",
+        )
+        _check(
+            len(self.anchor_ratios) > 0 and all(0 < ratio < math.inf for ratio in self.anchor_ratios),
+            f"anchor_ratios is {self.anchor_ratios}; give at least one, each above 0",
         )
         _check(
             len(self.image_size) == 2 and min(self.image_size) >= 64,

@@ -86,6 +86,7 @@ BAD_OBJECTS = {
     "no segmentation": {"segmentation": []},
     "segmentation is neither": {"segmentation": "none"},
     "empty polygon": {"segmentation": [[]]},
+    "polygon far outside": {"segmentation": [[1, 1, 1e9, 1, 1e9, 1e9]]},
     "polygon without area": {"segmentation": [[1, 1, 5, 5, 9, 9]]},
     "RLE does not fit the image": {"segmentation": {"size": [48, 64], "counts": [5, 5]}},
     "RLE without area": {"segmentation": {"size": [48, 64], "counts": [48 * 64]}},

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from synthetic import write_dataset
+from synthetic import write_dataset, write_published
 from yolact.data.coco import CocoDataset
-from yolact.data.source import DataConfig, Source
+from yolact.data.source import CATALOG, DataConfig, Source, locate, published
+from yolact.presets import COCO_CATEGORY_IDS, COCO_CLASSES, PASCAL_CLASSES
 
 
 @pytest.fixture
@@ -59,3 +61,93 @@ class TestDataConfig:
         assert len(config.train) == 2
         assert config.val is None
         assert CocoDataset(config.train, config.classes).num_objects == 6
+
+
+class TestPublished:
+    """COCO 2017 and SBD by name: the package knows their layout, classes and ids."""
+
+    @pytest.fixture
+    def coco(self, tmp_path: Path) -> Path:
+        return write_published(tmp_path, "coco2017")
+
+    def test_classes_and_ids_are_those_of_the_presets(self) -> None:
+        descriptions = {name: yaml.safe_load((CATALOG / f"{name}.yaml").read_text()) for name in published()}
+        assert set(descriptions) == {"coco2017", "sbd"}
+        coco, sbd = descriptions["coco2017"]["classes"], descriptions["sbd"]["classes"]
+        assert (tuple(coco), tuple(coco.values())) == (COCO_CATEGORY_IDS, COCO_CLASSES)
+        assert (tuple(sbd), tuple(sbd.values())) == (tuple(range(1, 21)), PASCAL_CLASSES)
+
+    def test_a_name_and_its_folder(self, coco: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        expected = DataConfig(
+            train=(Source(coco / "train2017", coco / "annotations" / "instances_train2017.json"),),
+            val=Source(coco / "val2017", coco / "annotations" / "instances_val2017.json"),
+            classes=COCO_CLASSES,
+            category_ids=COCO_CATEGORY_IDS,
+        )
+        assert DataConfig.read("coco2017", coco) == expected
+        assert DataConfig.read(coco / "coco2017.yaml") == expected
+        assert DataConfig.read(coco / "coco2017") == expected
+        assert locate("coco2017", coco) == coco / "coco2017.yaml"
+        coco.rename(coco.parent / "coco2017")
+        monkeypatch.chdir(coco.parent)
+        assert DataConfig.read("coco2017").train[0].images == Path("coco2017/train2017")
+        monkeypatch.chdir(coco.parent / "coco2017")
+        assert DataConfig.read("coco2017").train[0].images == Path("train2017")
+
+    def test_photographs_one_folder_deeper(self, coco: Path) -> None:
+        (coco / "images").mkdir()
+        (coco / "train2017").rename(coco / "images" / "train2017")
+        assert DataConfig.read("coco2017", coco).train[0].images == coco / "images" / "train2017"
+        (coco / "train2017").mkdir()
+        with pytest.raises(ValueError, match=r"train2017 as well as .*images/train2017; list several sources"):
+            DataConfig.read("coco2017", coco)
+
+    def test_a_file_of_that_name_comes_first(self, coco: Path) -> None:
+        (coco / "coco2017.yaml").write_text(
+            "train: {images: train2017, annotations: annotations/instances_train2017.json}"
+        )
+        assert DataConfig.read("coco2017", coco).val is None
+
+    def test_sbd(self, tmp_path: Path) -> None:
+        root = write_published(tmp_path, "sbd")
+        config = DataConfig.read("sbd", root)
+        assert config.classes == PASCAL_CLASSES
+        assert config.val == Source(root / "img", root / "pascal_sbd_val.json")
+        (root / "benchmark_RELEASE" / "dataset").mkdir(parents=True)
+        (root / "img").rename(root / "benchmark_RELEASE" / "dataset" / "img")
+        assert DataConfig.read("sbd", root).train[0].images.parent.name == "dataset"
+
+    @pytest.mark.parametrize(
+        ("missing", "message"),
+        [
+            ("train2017", "train images 'train2017' or 'images/train2017' is no folder; coco2017 is published at coco"),
+            ("val2017", "val images 'val2017' or"),
+            ("annotations/instances_val2017.json", "instances_val2017.json' is no file; coco2017 is published at"),
+        ],
+    )
+    def test_a_missing_part_says_where_to_get_it(self, coco: Path, missing: str, message: str) -> None:
+        (coco / missing).rename(coco / "elsewhere")
+        with pytest.raises(ValueError, match="coco2017") as caught:
+            DataConfig.read("coco2017", coco)
+        assert message in str(caught.value)
+        assert "--root names the folder" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_roots_that_make_no_sense(self, coco: Path, data_yaml: Path) -> None:
+        with pytest.raises(ValueError, match=r"--root .*nowhere is no folder; name the one that holds coco2017"):
+            DataConfig.read("coco2017", coco / "nowhere")
+        with pytest.raises(ValueError, match=r"is for coco2017, sbd; paths in .*data.yaml are relative to itself"):
+            DataConfig.read(data_yaml, coco)
+        with pytest.raises(ValueError, match=r"names a folder, and --root .* another"):
+            DataConfig.read(coco / "coco2017", coco)
+
+
+def test_ids_of_classes(data_yaml: Path) -> None:
+    with data_yaml.open("a") as file:
+        file.write("classes: {7: box, 3: disk}\n")
+    config = DataConfig.read(data_yaml)
+    assert config.classes == ("box", "disk")
+    assert config.category_ids == (7, 3)
+    data_yaml.write_text(data_yaml.read_text().replace("7: box", "seven: box"))
+    with pytest.raises(ValueError, match="write a list of names"):
+        DataConfig.read(data_yaml)

@@ -117,7 +117,7 @@ def test_what_never_recovers_stops_and_keeps_the_last_good_weights(
 ) -> None:
     monkeypatch.setattr(recovery, "PATIENCE", 2)
     poison(monkeypatch, range(3, 1000))
-    with pytest.raises(ValueError, match="not finite after 5 returns to an earlier state.*lower --learning-rate"):
+    with pytest.raises(ValueError, match=r"not finite after 5 returns to an earlier state.*lower --learning-rate"):
         train(data_yaml, TINY, replace(RECIPE, epochs=20), tmp_path / "run")
     assert is_finite(tmp_path / "run/last.safetensors")
     assert torch.load(tmp_path / "run/last.ckpt", weights_only=False)["global_step"] == 2

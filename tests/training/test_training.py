@@ -1,5 +1,7 @@
 import csv
 import json
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,14 +9,17 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
 
 from synthetic import write_dataset
 from yolact import checkpoint
 from yolact.config import ModelConfig
+from yolact.data.coco import CocoDataset
 from yolact.model import build_model
 from yolact.presets import yolact_mobilenetv4
-from yolact.training import TrainConfig, run, train
+from yolact.training import TrainConfig, batch_size, resume, run, train, validation
 from yolact.training.module import TrainingModule
+from yolact.training.pictures import MARGIN, TILE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
 
@@ -31,6 +36,11 @@ def data_yaml(tmp_path: Path) -> Path:
 
 def without_val(data_yaml: Path) -> None:
     data_yaml.write_text("train: {images: train, annotations: instances_train.json}\n")
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    with Image.open(picture) as image:
+        return image.size
 
 
 def fresh_weights(path: Path) -> Path:
@@ -150,6 +160,126 @@ class TestFolder:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "runs" / "train").mkdir(parents=True)
         assert train(data_yaml, TINY, replace(RECIPE, steps=1)) == Path("runs/train-2")
+
+
+class TestEarlyStopping:
+    def test_patience_ends_the_run_and_resuming_does_not_go_on(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The mask AP is 0.5 after the second epoch, and never better."""
+        aps = iter([0.4, 0.5, 0.5, 0.2, 0.9])
+        before = validation.CocoEvaluator.compute
+
+        def scripted(self: validation.CocoEvaluator) -> Any:
+            figures = before(self)
+            figures.mask["AP"] = next(aps)
+            return figures
+
+        monkeypatch.setattr(validation.CocoEvaluator, "compute", scripted)
+        out = train(data_yaml, TINY, replace(RECIPE, epochs=9, patience=2, learning_rate=1e-4), tmp_path / "run")
+        summary = "8 steps, stopped as 2 measurements brought no better mask AP; best mask AP 50.0"
+        assert summary in capsys.readouterr().out
+        last = (out / "last.safetensors").read_bytes()
+        resume(out)
+        assert summary in capsys.readouterr().out
+        assert (out / "last.safetensors").read_bytes() == last
+
+
+class TestFreeze:
+    def test_frozen_parts_stay_and_others_move(self, data_yaml: Path, tmp_path: Path) -> None:
+        without_val(data_yaml)
+        start = fresh_weights(tmp_path / "start.safetensors")
+        recipe = replace(RECIPE, steps=2, init=start, batchnorm="trained", freeze=("backbone", "fpn.lateral"))
+        out = train(data_yaml, TINY, recipe, tmp_path / "run")
+        first, last = (checkpoint.load(file).state_dict() for file in (start, out / "last.safetensors"))
+        moved = {name for name in first if not torch.equal(first[name], last[name])}
+        assert not [name for name in moved if name.startswith(("backbone.", "fpn.lateral."))]
+        assert {"fpn.output.0.weight", "protonet.prototypes.weight", "head.shared.weight"} <= moved
+
+    @pytest.mark.parametrize(
+        ("freeze", "message"),
+        [
+            (("backbon",), "freeze names 'backbon', which is no part of the network; it has backbone, backbone"),
+            (("backbone", "fpn", "protonet", "head", "semantic"), "nothing is left to train"),
+        ],
+    )
+    def test_mistakes(self, data_yaml: Path, tmp_path: Path, freeze: tuple[str, ...], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            train(data_yaml, TINY, replace(RECIPE, freeze=freeze), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+class TestRecord:
+    def test_says_where_and_on_which_data(self, data_yaml: Path, tmp_path: Path) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
+        record = json.loads((out / "run.json").read_text())
+        assert record["environment"]["torch"] == torch.__version__
+        assert {"processor", "lightning", "yolact"} <= record["environment"].keys()
+        assert record["fingerprints"].keys() == {"train", "val"}
+        assert TrainConfig.from_dict(record["train"]) == replace(RECIPE, steps=1)
+
+    @pytest.mark.parametrize("split", ["train", "val"])
+    def test_other_data_are_refused(self, data_yaml: Path, tmp_path: Path, split: str) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
+        annotations(data_yaml, lambda content: content["annotations"].pop(), split)
+        with pytest.raises(ValueError, match=f"the {split} data of .*data.yaml are not those that the run"):
+            resume(out)
+
+    def test_shows_validation_images_over_time(self, data_yaml: Path, tmp_path: Path) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, pictures=3), tmp_path / "run")
+        pictures = {path.name: size_of(path) for path in (out / "pictures").iterdir()}
+        size = (3 * TILE + 2 * MARGIN, TILE)
+        assert pictures == {"truth.jpg": size, "step_000002.jpg": size, "step_000004.jpg": size}
+        none = train(data_yaml, TINY, replace(RECIPE, steps=1, pictures=0), tmp_path / "none")
+        assert not (none / "pictures").exists()
+
+    def test_says_how_long_it_waited(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = CocoDataset.__getitem__
+
+        def slow(self: CocoDataset, index: int) -> Any:
+            time.sleep(2)
+            return before(self, index)
+
+        without_val(data_yaml)
+        monkeypatch.setattr(CocoDataset, "__getitem__", slow)
+        train(data_yaml, TINY, replace(RECIPE, steps=2), tmp_path / "run")
+        (share,) = re.findall(r"(\d+)% of the time of training went by waiting for data; more", capsys.readouterr().out)
+        assert int(share) > 50
+
+
+class TestLoggers:
+    def test_an_unknown_one(self, data_yaml: Path, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"logger 'wandb' is unknown; choose csv, tensorboard, .*WandbLogger"):
+            train(data_yaml, TINY, replace(RECIPE, loggers=("wandb",)), tmp_path / "run")
+
+    def test_one_whose_package_is_missing(self, data_yaml: Path, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="logger WandbLogger cannot be made"):
+            train(data_yaml, TINY, replace(RECIPE, loggers=("csv", "WandbLogger")), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_none(self, data_yaml: Path, tmp_path: Path) -> None:
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1, loggers=()), tmp_path / "run")
+        assert not (out / "csv").exists()
+        assert not (out / "tensorboard").exists()
+
+
+class TestBatchSize:
+    @pytest.mark.parametrize(("free", "expected"), [(1e12, 8), (0.0, 1), (None, 8)])
+    def test_auto_takes_what_memory_holds(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float | None, expected: int
+    ) -> None:
+        monkeypatch.setattr(batch_size, "_free_memory", lambda _: free)
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1, batch_size="auto"), tmp_path / "run")
+        assert json.loads((out / "run.json").read_text())["train"]["batch_size"] == expected
+
+    def test_memory_for_a_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """1 GB for the first image, half a GB for each more; 70 % of 4 GB hold 4.6 of them."""
+        monkeypatch.setattr(batch_size, "_free_memory", lambda _: 4e9)
+        monkeypatch.setattr(batch_size, "_peak", lambda *arguments: 0.5e9 + 0.5e9 * arguments[-1])
+        network, cpu = build_model(TINY), torch.device("cpu")
+        assert batch_size.decide(network, replace(RECIPE, batch_size="auto"), cpu).batch_size == 4
 
 
 class TestDifficultData:

@@ -42,10 +42,11 @@ class Problems:
 
     def lines(self) -> list[str]:
         """One line a kind: how often, and the first images."""
-        return [f"{self.file.name}: {kind}: {_named(images)}" for kind, images in sorted(self.images.items())]
+        return [f"{self.file.name}: {kind}: {named(images)}" for kind, images in sorted(self.images.items())]
 
 
-def _named(images: list[str], shown: int = 3) -> str:
+def named(images: list[str], shown: int = 3) -> str:
+    """How often, in how many images, and the names of the first ones."""
     counts = Counter(images)
     names = [f"{name} ({n}x)" if n > 1 else name for name, n in list(counts.items())[:shown]]
     more = f" and {len(counts) - shown} more" if len(counts) > shown else ""

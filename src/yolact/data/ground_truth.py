@@ -4,13 +4,15 @@
 that the figures are the ones that COCO's own tools give for the same file.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from yolact.data.annotations import category_names, read_json
 from yolact.data.coco import decode_mask
-from yolact.data.objects import are_numbers, rle_area
+from yolact.data.objects import are_numbers, leads_far, rle_area
+from yolact.data.packed import Packed
 
 Kind = Literal["box", "mask"]
 
@@ -51,14 +53,17 @@ class GroundTruth:
         self.category_ids = self._shared_classes(names, class_names, only)
         """The file's id of each class that counts, in the model's order."""
         ids = {number: self.category_ids.get(name) for number, name in names.items()}
-        self._annotations = [
-            # An id of 0 would mean "not matched" to COCO's code.
-            {"iscrowd": 0, **annotation, "id": number, "category_id": ids[annotation["category_id"]]}
-            for number, annotation in enumerate(content["annotations"], start=1)
-            if _is_told(annotation)
-            and annotation["image_id"] in self.images
-            and ids.get(annotation["category_id"]) is not None
-        ]
+        by_image: dict[int, list[dict[str, Any]]] = {}
+        for annotation in content["annotations"]:
+            if not _is_told(annotation) or annotation["image_id"] not in self.images:
+                continue
+            category_id = ids.get(annotation["category_id"])
+            if category_id is not None:
+                told = {"iscrowd": 0, **annotation, "category_id": category_id}
+                by_image.setdefault(annotation["image_id"], []).append(told)
+        self._annotations = Packed(by_image.values())
+        """The objects of each image that has any, in the file's order."""
+        self._places = {image_id: place for place, image_id in enumerate(by_image)}
 
     def _shared_classes(
         self, names: dict[int, str], class_names: tuple[str, ...], only: tuple[str, ...] | None
@@ -86,27 +91,37 @@ class GroundTruth:
         height, width = self.images[image_id].get("height"), self.images[image_id].get("width")
         return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
-    def annotations(self, kind: Kind) -> list[dict[str, Any]]:
-        """The objects that can be compared by box, or by mask; all with an area."""
-        usable = []
-        for annotation in self._annotations:
+    def annotations(self, kind: Kind, image_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """The objects that can be compared by box, or by mask; all with an area.
+
+        Their `segmentation` is what COCO's code can read, and `bbox` four numbers; each is None where it is not the
+        kind and cannot be used.
+
+        Args:
+            image_id: of one image; None takes all.
+        """
+        for annotation in self._of(image_id):
             size, box = self.size(annotation["image_id"]), annotation.get("bbox")
             outline = _outline(annotation.get("segmentation"), size)
             box = box if isinstance(box, list) and are_numbers(box) and len(box) == 4 else None
             if not (outline if kind == "mask" else box):
                 continue
-            annotation = annotation | {"segmentation": outline}
+            annotation = annotation | {"segmentation": outline, "bbox": box}
             if not are_numbers([annotation.get("area")]):
                 masked = decode_mask(outline, size).sum() if outline and size else None
                 annotation["area"] = float(masked if masked is not None else box[2] * box[3] if box else 0)
-            usable.append(annotation)
-        return usable
+            yield annotation
+
+    def _of(self, image_id: int | None) -> Iterable[dict[str, Any]]:
+        if image_id is None:
+            return chain.from_iterable(self._annotations)
+        return self._annotations[self._places[image_id]] if image_id in self._places else ()
 
     def unusable(self) -> list[str]:
         """How many objects count in one of the two comparisons only: a line each."""
         lines = []
         for kind in ("box", "mask"):
-            missing = len(self._annotations) - len(self.annotations(kind))
+            missing = sum(map(len, self._annotations)) - sum(1 for _ in self.annotations(kind))
             if missing:
                 lines.append(f"{missing} annotations of {self.file.name} have no usable {kind}, {kind} AP ignores them")
         return lines
@@ -114,7 +129,7 @@ class GroundTruth:
     def objects(self) -> dict[str, int]:
         """How many objects of each class there are to find, crowds not counted."""
         counts = dict.fromkeys(self.category_ids.values(), 0)
-        for annotation in self._annotations:
+        for annotation in self._of(None):
             counts[annotation["category_id"]] += not annotation["iscrowd"]
         return dict(zip(self.category_ids, counts.values(), strict=True))
 
@@ -130,7 +145,8 @@ def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float
         return segmentation if segmentation.get("counts") and rle_area(segmentation, size) is not None else None
     if not isinstance(segmentation, list) or size is None:
         return None
-    return [polygon for polygon in segmentation if are_numbers(polygon) and len(polygon) >= 6]
+    polygons = [polygon for polygon in segmentation if are_numbers(polygon) and len(polygon) >= 6]
+    return [polygon for polygon in polygons if not leads_far(polygon, size)]
 
 
 def some(names: Collection[str], shown: int = 5) -> str:

@@ -1,9 +1,10 @@
 """Batches: which image comes when, with which random numbers, and how images become a batch."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -97,8 +98,9 @@ class Share:
 class EpochBatches(Sampler[list[Key]]):
     """Every image once an epoch, in an order that the seed and the epoch decide, in batches of one size of view.
 
-    Epochs are counted here, one each time the sampler is drawn from: Lightning's own count is one too high after a
-    resumed run has come back from the end of an epoch. (Hence no `set_epoch`, which Lightning would call.)
+    Which batch comes next follows from how many there were, and from nothing that is counted here: after a resumed run
+    has come back from the end of an epoch, Lightning's count of epochs is one too high, and it begins the same epoch
+    twice. (Hence no `set_epoch`, which Lightning would call.)
     """
 
     def __init__(
@@ -107,25 +109,23 @@ class EpochBatches(Sampler[list[Key]]):
         seed: int,
         share: Share,
         image_size: tuple[int, int],
+        done: Callable[[], int],
         multi_scale: float = 0.0,
-        done: int = 0,
     ) -> None:
         """
         Args:
             length: images of the data set.
+            done: how many batches there were; asked when an epoch begins.
             multi_scale: sides of the views vary by up to this share of `image_size`, from batch to batch.
-            done: batches that an interrupted run has had already.
         """
         self.length, self.seed, self.share = length, seed, share
-        self.image_size, self.multi_scale = image_size, multi_scale
-        self.next_epoch, self.skip_once = divmod(done, len(self))
+        self.image_size, self.done, self.multi_scale = image_size, done, multi_scale
 
     def __len__(self) -> int:
         return self.share.batches(self.length)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        epoch, skip = self.next_epoch, self.skip_once
-        self.next_epoch, self.skip_once = epoch + 1, 0
+        epoch, skip = divmod(self.done(), len(self))
         random = np.random.default_rng((self.seed, epoch))
         order = random.permutation(self.length)
         sizes = [self._size(random) for _ in range(len(self))]
@@ -188,6 +188,7 @@ def collate_evaluation(
 def seed_worker(_: int) -> None:
     """Workers compute on one thread each: they are many, and the cores are the network's."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: int) -> DataLoader[tuple[Tensor, Target]]:

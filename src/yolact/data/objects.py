@@ -9,6 +9,9 @@ import numpy as np
 Segmentation = list[list[int | float]] | dict[str, Any]
 """Polygons, each x1, y1, x2, y2, ... in pixels; or one RLE, compressed (string) or not (list of run lengths)."""
 
+FARTHEST = 10
+"""Sides of its image that a polygon's corner may be away."""
+
 TOLERATED_OVERHANG = 1.0
 """Pixels that a box may reach out of its image without a word: COCO itself rounds that way."""
 
@@ -22,6 +25,8 @@ class ObjectRecord:
 
     segmentation: Segmentation
     is_crowd: bool
+    box: tuple[float | int, ...] | None = None
+    """As annotated: x, y, width, height in pixels. Training measures boxes from masks; `yolact data check` compares."""
 
 
 def read_object(
@@ -45,7 +50,9 @@ def read_object(
     segmentation, flaw = _check_segmentation(annotation.get("segmentation"), size)
     if segmentation is None:
         return None, flaw
-    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0))), problem
+    box = annotation.get("bbox")
+    annotated = tuple(box) if isinstance(box, list | tuple) and len(box) == 4 and are_numbers(box) else None
+    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0)), annotated), problem
 
 
 def _check_box(box: Any, size: tuple[int, int]) -> tuple[str | None, bool]:
@@ -77,6 +84,9 @@ def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segme
     polygons = [p for p in segmentation if are_numbers(p) and len(p) >= 6 and len(p) % 2 == 0]
     if not polygons:
         return None, "empty polygon, dropped"
+    polygons = [p for p in polygons if not leads_far(p, size)]
+    if not polygons:
+        return None, "polygon far outside its image, dropped"
     polygons = [p for p in polygons if _polygon_area(p) > 0]
     return (polygons, None) if polygons else (None, "polygon without area, dropped")
 
@@ -111,6 +121,14 @@ def are_numbers(values: Any) -> bool:
     return isinstance(values, list | tuple) and all(
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
     )
+
+
+def leads_far(polygon: list[int | float], size: tuple[int, int]) -> bool:
+    """Whether a polygon leaves its image by more than the rest of it could explain.
+
+    COCO's code walks along every edge in memory, however far it leads: a coordinate of 1e9 takes gigabytes.
+    """
+    return max(map(abs, polygon)) > FARTHEST * max(size)
 
 
 def _polygon_area(points: list[int | float]) -> float:

@@ -1,8 +1,13 @@
-"""data.yaml: which photographs, which annotations, which classes."""
+"""data.yaml: which photographs, which annotations, which classes. Two come with the package: coco2017 and sbd."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+CATALOG = Path(__file__).parent / "catalog"
+"""Descriptions of published data sets, each as a data.yaml that might lie in the folder that holds the data set."""
+
+ENTRIES = ("train", "val", "classes", "origin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,38 +31,80 @@ class DataConfig:
     classes: tuple[str, ...] | None = None
     """A choice of the annotated classes, in the order of their labels. None: all, in the order of the first file."""
 
+    category_ids: tuple[int, ...] | None = None
+    """The id that the annotation files should give each of `classes`. None: any; classes are told apart by name."""
+
     @classmethod
-    def read(cls, path: Path) -> "DataConfig":
+    def read(cls, path: Path | str, root: Path | None = None) -> "DataConfig":
         """Read a data.yaml such as
 
             train: {images: photos/train, annotations: train.json}   # or a list of such sources
             val: {images: photos/val, annotations: val.json}         # optional
-            classes: [person, dog]                                   # optional
+            classes: [person, dog]                                   # optional; {1: person, 18: dog} also says the ids
 
-        Paths are relative to the folder of the yaml file.
+        Paths are relative to the folder of the yaml file. `images` may list folders of which one exists, and `origin`
+        say where the data set is published.
+
+        Args:
+            path: the file, or the name of a published data set (see `locate`).
+            root: the folder that holds the published data set.
 
         Raises:
             ValueError: in one line, what is wrong and what to write instead.
         """
+        path = locate(path, root)
         content = _read_yaml(path)
-        unknown = sorted(set(content) - {"train", "val", "classes"})
+        unknown = sorted(str(key) for key in set(content) - set(ENTRIES))
         if unknown:
             raise ValueError(f"{path}: unknown entry {unknown[0]!r}; the entries are train, val and classes")
         if not content.get("train"):
             raise ValueError(f"{path}: no entry train; write train: {{images: FOLDER, annotations: FILE}}")
         train = content["train"] if isinstance(content["train"], list) else [content["train"]]
+        remedy = f"paths are relative to {path.name}"
+        if content.get("origin"):
+            remedy = f"{path.stem} is published at {content['origin']}; --root names the folder that holds it"
         return cls(
-            train=tuple(_source(path, "train", entry) for entry in train),
-            val=_source(path, "val", content["val"]) if content.get("val") else None,
+            train=tuple(_source(path, "train", entry, remedy) for entry in train),
+            val=_source(path, "val", content["val"], remedy) if content.get("val") else None,
             classes=_classes(path, content.get("classes")),
+            category_ids=tuple(content["classes"]) if isinstance(content.get("classes"), dict) else None,
         )
+
+
+def published() -> tuple[str, ...]:
+    """The names of the data sets whose description comes with the package."""
+    return tuple(sorted(file.stem for file in CATALOG.glob("*.yaml")))
+
+
+def locate(path: Path | str, root: Path | None = None) -> Path:
+    """Where the data.yaml of a data set is, or would be.
+
+    `coco2017` in the folder `root` (None: in a folder of its own name, or in the current one) becomes
+    `root/coco2017.yaml`. No such file need be there: `DataConfig.read` then takes the package's own.
+
+    Raises:
+        ValueError: a root for something else than the name of a published data set.
+    """
+    path = Path(path).expanduser()
+    if path.is_file() or path.name not in published():
+        if root is not None:
+            raise ValueError(f"--root {root} is for {', '.join(published())}; paths in {path} are relative to itself")
+        return path
+    if root is not None and path.parent != Path():
+        raise ValueError(f"{path} names a folder, and --root {root} another; give {path.name} and one of them")
+    if root is None:
+        root = path if path.is_dir() else path.parent
+    if not root.expanduser().is_dir():
+        raise ValueError(f"--root {root} is no folder; name the one that holds {path.name}")
+    return root.expanduser() / f"{path.name}.yaml"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
+    file = CATALOG / path.name if path.stem in published() and not path.exists() else path
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(
             f"{path} does not exist; write one with train: {{images: FOLDER, annotations: FILE}}"
@@ -69,22 +116,33 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _source(path: Path, split: str, entry: Any) -> Source:
+def _source(path: Path, split: str, entry: Any, remedy: str) -> Source:
     if not isinstance(entry, dict) or set(entry) != {"images", "annotations"}:
         raise ValueError(f"{path}: {split} is {entry!r}; write {split}: {{images: FOLDER, annotations: FILE}}")
-    images, annotations = (path.parent / Path(str(entry[key])).expanduser() for key in ("images", "annotations"))
-    if not images.is_dir():
-        raise ValueError(f"{path}: {split} images {entry['images']!r} is no folder; paths are relative to {path.name}")
-    if not annotations.is_file():
+    names = entry["images"] if isinstance(entry["images"], list) else [entry["images"]]
+    there = [folder for folder in (_relative(path, name) for name in names) if folder.is_dir()]
+    if not there:
+        named = " or ".join(repr(name) for name in names)
+        raise ValueError(f"{path}: {split} images {named} is no folder; {remedy}")
+    if len(there) > 1:
         raise ValueError(
-            f"{path}: {split} annotations {entry['annotations']!r} is no file; paths are relative to {path.name}"
+            f"{path}: {split} images is {there[0]} as well as {there[1]}; list several sources, or remove one of them"
         )
-    return Source(images, annotations)
+    annotations = _relative(path, entry["annotations"])
+    if not annotations.is_file():
+        raise ValueError(f"{path}: {split} annotations {entry['annotations']!r} is no file; {remedy}")
+    return Source(there[0], annotations)
+
+
+def _relative(path: Path, name: Any) -> Path:
+    return path.parent / Path(str(name)).expanduser()
 
 
 def _classes(path: Path, names: Any) -> tuple[str, ...] | None:
     if names is None:
         return None
+    if isinstance(names, dict) and all(type(number) is int for number in names):
+        names = list(names.values())
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{path}: classes is {names!r}; write a list of names, such as [person, dog]")
     if len(set(names)) < len(names):

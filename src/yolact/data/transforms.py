@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -178,9 +180,8 @@ def _target(sample: Sample, window: Window, is_kept: Bool[Tensor, " N"], image_s
     canvas = torch.zeros(int(is_visible.sum()), *image_size, dtype=torch.bool)
     if len(canvas):
         size = [_length(place.out_rows), _length(place.out_columns)]
-        shrunk = functional.resize(masks[is_visible].to(torch.uint8) * 255, size, antialias=True)
-        canvas[:, place.out_rows, place.out_columns] = shrunk > 127
-    has_pixels = canvas.flatten(1).any(dim=1)
+        canvas[:, place.out_rows, place.out_columns] = _resize_masks(masks[is_visible], size)
+    has_pixels = canvas.view(torch.uint8).flatten(1).amax(dim=1) > 0
     index = torch.nonzero(is_kept)[:, 0][is_visible][has_pixels]
     height, width = image_size
     return Target(
@@ -189,3 +190,13 @@ def _target(sample: Sample, window: Window, is_kept: Bool[Tensor, " N"], image_s
         masks=canvas[has_pixels],
         is_crowd=sample.is_crowd[index],
     )
+
+
+def _resize_masks(masks: Bool[Tensor, "N H W"], size: list[int]) -> Bool[Tensor, "N h w"]:
+    """One half of a pixel has to be covered. By OpenCV, which takes a tenth of torch's time for it."""
+    height, width = size
+    is_smaller = height <= masks.shape[1] and width <= masks.shape[2]
+    kind = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    shades = masks.view(torch.uint8).numpy() * np.uint8(255)
+    resized = [cv2.resize(shade, (width, height), interpolation=kind) for shade in shades]
+    return torch.from_numpy(np.stack(resized)) > 127

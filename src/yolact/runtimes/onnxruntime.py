@@ -133,7 +133,8 @@ def _provider(device: str | torch.device) -> tuple[str, dict[str, Any]]:
 def _run(session: "onnxruntime.InferenceSession", inputs: Outputs) -> Outputs:
     names = [output.name for output in session.get_outputs()]
     arrays: Any = session.run(names, inputs)
-    return dict(zip(names, arrays, strict=True))
+    # Its 64-bit integers are C's `long long`: of the same kind as NumPy's int64, which is `long` on Linux, but not it.
+    return {n: a.view(np.int64) if a.dtype == np.int64 else a for n, a in zip(names, arrays, strict=True)}
 
 
 def _reason(error: Exception) -> str:

@@ -102,7 +102,7 @@ class TrainConfig:
     """Memory layout of images and weights; often faster."""
 
     compile: bool = False
-    """Compile the network for this machine: a minute or two at the start, then shorter steps."""
+    """Compile the network for this machine: some minutes at the start, then shorter steps."""
 
     validate_every: int = 1
     """Epochs between two measurements of AP."""

@@ -23,7 +23,7 @@ def _build(name: str, out: Path) -> Logger:
     if name == "tensorboard":
         return TensorBoardLogger(out, name="tensorboard")
     kind = getattr(loggers, name, None)
-    if kind is None:
+    if not isinstance(kind, type):
         known = [n for n in loggers.__all__ if n not in ("Logger", "CSVLogger", "TensorBoardLogger")]
         raise ValueError(f"logger {name!r} is unknown; choose csv, tensorboard, {', '.join(known)}")
     try:

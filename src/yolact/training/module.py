@@ -181,23 +181,22 @@ def _mean_over_processes(count: Tensor) -> Tensor:
 class CocoData(lightning.LightningDataModule):
     """Batches of a data set for training, and of another for validation."""
 
-    def __init__(
-        self, train: CocoDataset, val: CocoDataset | None, network: Yolact, config: TrainConfig, done: int = 0
-    ) -> None:
-        """
-        Args:
-            done: batches that an earlier, interrupted run has already trained on.
-        """
+    def __init__(self, train: CocoDataset, val: CocoDataset | None, network: Yolact, config: TrainConfig) -> None:
         super().__init__()
-        self.train, self.val, self.model_config, self.config, self.done = train, val, network.config, config, done
+        self.train, self.val, self.model_config, self.config = train, val, network.config, config
+
+    def _done(self) -> int:
+        """Batches that the run has had, also before it was interrupted."""
+        assert self.trainer is not None
+        return self.trainer.global_step * self.config.accumulate
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
         config, trainer = self.config, self.trainer
         samples = TrainingSamples(self.train, self.model_config, config.seed, config.augmentation)
         share = Share(config.images, trainer.global_rank, trainer.world_size, config.accumulate)
-        size, done = self.model_config.image_size, self.done
-        batches = EpochBatches(len(samples), config.seed, share, size, config.multi_scale, done)
+        size = self.model_config.image_size
+        batches = EpochBatches(len(samples), config.seed, share, size, self._done, config.multi_scale)
         return training_loader(samples, batches, config.workers)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:

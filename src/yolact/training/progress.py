@@ -20,6 +20,13 @@ class Progress(TQDMProgressBar):
         metrics.pop("v_num", None)
         return metrics
 
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Make room for what is said about it."""
+        for bar in (self._val_progress_bar, self._train_progress_bar):
+            if bar is not None:
+                bar.leave = False
+                bar.close()
+
 
 class Waiting(Profiler):
     """Measures how long training waits for its next batch. Lightning says when, to profilers only."""

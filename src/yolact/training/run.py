@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -16,6 +17,7 @@ from yolact.training.averaging import AveragedWeights
 from yolact.training.batch_size import decide
 from yolact.training.config import TrainConfig
 from yolact.training.inputs import Inputs, read_inputs
+from yolact.training.loggers import build_loggers
 from yolact.training.module import CocoData, TrainingModule
 from yolact.training.pictures import Pictures
 from yolact.training.progress import Progress, Waiting, say
@@ -41,10 +43,11 @@ def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None)
     say(initialize(network, config))
     if asked.batch_size == "auto":
         say(f"batches of {config.images} images, as many as memory holds")
+    loggers = build_loggers(config.loggers, out)
     out.mkdir(parents=True, exist_ok=True)
     record = Record(str(data.resolve()), model, config, environment(), inputs.fingerprints())
     rank_zero_only(record.write)(out)
-    return _fit(module, inputs, out, None)
+    return _fit(module, inputs, out, loggers, None)
 
 
 def resume(out: Path) -> Path:
@@ -64,8 +67,10 @@ def resume(out: Path) -> Path:
                 f" back, or start a new run with --init {out / 'last.safetensors'}"
             )
     lightning.seed_everything(record.train.seed, verbose=False)
+    _check_state(out / STATE)
     network = _synchronized(build_model(record.model), record.train)
-    return _fit(TrainingModule(network, record.train), inputs, out, out / STATE)
+    loggers = build_loggers(record.train.loggers, out)
+    return _fit(TrainingModule(network, record.train), inputs, out, loggers, out / STATE)
 
 
 def _check_device(config: TrainConfig, device: torch.device) -> None:
@@ -102,7 +107,7 @@ def _new_folder(out: Path | None) -> Path:
     return names[-1] if is_first else names[-2]
 
 
-def _fit(module: TrainingModule, data: Inputs, out: Path, state: Path | None) -> Path:
+def _fit(module: TrainingModule, data: Inputs, out: Path, loggers: list[Logger], state: Path | None) -> Path:
     config = module.config
     averaged = AveragedWeights(config.ema_decay) if config.ema_decay > 0 else None
     validation = None
@@ -112,9 +117,8 @@ def _fit(module: TrainingModule, data: Inputs, out: Path, state: Path | None) ->
     saver, waiting = SaveLast(out, averaged, config.save_every, config.accumulate), Waiting()
     wanted = (validation, averaged, Recovery(out, averaged), saver, Progress())
     callbacks: list[Callback] = [callback for callback in wanted if callback is not None]
-    trainer = build_trainer(config, out, callbacks, waiting, len(data.train), validates=data.val is not None)
-    done = config.accumulate * _steps_done(state) if state else 0
-    batches = CocoData(data.train, data.val, module.network, config, done)
+    trainer = build_trainer(config, out, callbacks, loggers, waiting, len(data.train), validates=data.val is not None)
+    batches = CocoData(data.train, data.val, module.network, config)
     try:
         with quiet(), saver.heeding_interrupts():
             # The state holds optimizers and loops, which weights_only refuses; it is a file of this very run.
@@ -144,8 +148,8 @@ def _summarize(module: TrainingModule, validation: Validation | None, waiting: W
         say(f"{waiting.share:.0%} of the time of training went by waiting for data{advice}")
 
 
-def _steps_done(state: Path) -> int:
+def _check_state(state: Path) -> None:
     try:
-        return int(torch.load(state, map_location="cpu", weights_only=False)["global_step"])
+        torch.load(state, map_location="cpu", weights_only=False, mmap=True)
     except Exception as error:  # a damaged file: torch, zipfile and pickle raise what they like
         raise ValueError(f"{state} cannot be read: {' '.join(str(error).split())[:120]}") from error

@@ -32,8 +32,8 @@ class SaveLast(Callback):
     """Keeps `last.ckpt`, to resume from, and `last.safetensors`, the (averaged) weights.
 
     Both are written before the first step, every `save_every` steps, at the last step of each epoch (so that nothing is
-    lost if its validation is interrupted), after the validation, and on Ctrl-C. But not while steps fail: what is on disk
-    may be all that is left to go back to.
+    lost if its validation is interrupted), after the validation, and on Ctrl-C. But not while steps fail: what is on
+    disk may be all that is left to go back to.
     """
 
     def __init__(self, out: Path, averaged: AveragedWeights | None, save_every: int, accumulate: int) -> None:

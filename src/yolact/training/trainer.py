@@ -11,11 +11,11 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
 from yolact.data.loader import Share
 from yolact.training.config import TrainConfig
-from yolact.training.loggers import build_loggers
 from yolact.training.progress import Waiting
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -42,7 +42,13 @@ def processes(config: TrainConfig) -> tuple[int, int]:
 
 
 def build_trainer(
-    config: TrainConfig, out: Path, callbacks: list[Callback], waiting: Waiting, images: int, validates: bool
+    config: TrainConfig,
+    out: Path,
+    callbacks: list[Callback],
+    loggers: list[Logger],
+    waiting: Waiting,
+    images: int,
+    validates: bool,
 ) -> lightning.Trainer:
     """Epochs become steps, so that both ways to say how long to train are one."""
     devices, machines = processes(config)
@@ -61,7 +67,7 @@ def build_trainer(
             gradient_clip_val=config.gradient_clip,
             accumulate_grad_batches=config.accumulate,
             callbacks=callbacks,
-            logger=build_loggers(config.loggers, out),
+            logger=loggers,
             profiler=waiting,
             log_every_n_steps=max(min(10, batches // config.accumulate), 1),
             check_val_every_n_epoch=config.validate_every,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from yolact.config import ANCHOR_LEVELS
 from yolact.training.config import TrainConfig
 
 
@@ -15,7 +16,11 @@ class Train:
     """Train on a COCO-format data set; the folder of the run holds best.safetensors, last.safetensors and the logs."""
 
     data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="DATA.YAML")] = None
-    """A data.yaml with `train: {images: FOLDER, annotations: FILE}`, and perhaps `val` and `classes`."""
+    """A data.yaml with `train: {images: FOLDER, annotations: FILE}`, and perhaps `val` and `classes`; or the name of a
+    published data set: coco2017 or sbd."""
+
+    root: Path | None = None
+    """The folder that holds a published data set. None: one of its name, or the current folder."""
 
     preset: str = "yolact-resnet18"
     """The network."""
@@ -35,10 +40,18 @@ class Train:
     width: int | None = None
     """Channels of the feature pyramid, the prototype network and the head. None: the preset's."""
 
+    anchor_scales: Annotated[tuple[float, ...], tyro.conf.arg(metavar="PIXELS [PIXELS ...]")] = ()
+    """Sides of the anchors, in pixels of the network's input: five numbers, one for each of P3 to P7, or ten, two for
+    each, and so on; `yolact data anchors` proposes some. None: the preset's."""
+
+    anchor_ratios: Annotated[tuple[float, ...], tyro.conf.arg(metavar="RATIO [RATIO ...]")] = ()
+    """Width over height of the anchors of one scale. None: the preset's."""
+
     recipe: OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
 
     def run(self) -> int:
         from yolact import training
+        from yolact.data.source import locate
         from yolact.presets import PRESETS
 
         if self.resume is not None:
@@ -55,5 +68,24 @@ class Train:
         wanted = {name: getattr(self, name) for name in ("image_size", "num_prototypes", "width")}
         changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         changes["parity"] = False  # what following the original costs in training, nobody has to pay
-        training.train(self.data, replace(PRESETS[self.preset].build(), **changes), self.recipe, self.out)
+        changes |= self._anchors()
+        training.train(
+            locate(self.data, self.root), replace(PRESETS[self.preset].build(), **changes), self.recipe, self.out
+        )
         return 0
+
+    def _anchors(self) -> dict[str, Any]:
+        """The fields of the network's config that anchors of one's own change."""
+        changes: dict[str, Any] = {}
+        if self.anchor_scales:
+            each, rest = divmod(len(self.anchor_scales), ANCHOR_LEVELS)
+            if rest:
+                raise ValueError(
+                    f"--anchor-scales has {len(self.anchor_scales)} numbers; give as many for each of P3 to P7: 5 or 10"
+                )
+            numbers = iter(self.anchor_scales)
+            changes["anchor_scales"] = tuple(tuple(next(numbers) for _ in range(each)) for _ in range(ANCHOR_LEVELS))
+        if self.anchor_ratios:
+            changes["anchor_ratios"] = self.anchor_ratios
+        # Squares, whatever the ratio: only the published weights of the original depend on this slip of it.
+        return changes | {"square_anchors": False} if changes else {}

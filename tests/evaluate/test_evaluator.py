@@ -1,8 +1,12 @@
 """COCO figures, held to pycocotools on the same results."""
 
 import contextlib
+import gc
 import io
 import json
+import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,103 +18,12 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mask_parts import parts_of
+from annotated import CLASSES, IDS, SIZE, bounds, config_of, disk, instances_of, random_scene, write_annotations
 from yolact.config import DetectConfig, ModelConfig
 from yolact.data.source import DataConfig, Source
 from yolact.evaluate import FIGURES, KINDS, CocoEvaluator, evaluate
-from yolact.instances import Instances
+from yolact.evaluate.result_files import ResultFiles
 from yolact.predictor import Predictor
-from yolact.presets import yolact_mobilenetv4
-
-SIZE = (180, 240)
-CLASSES = ("cat", "dog", "bird")
-IDS = {"cat": 12, "dog": 5, "bird": 7}
-"""Neither in the order of the labels, nor those of the model's config."""
-
-
-def config_of(*names: str) -> ModelConfig:
-    return yolact_mobilenetv4(class_names=names, category_ids=())
-
-
-def disk(random: np.random.Generator, diameter: int) -> np.ndarray:
-    y, x = random.integers(0, SIZE[0] - diameter + 1), random.integers(0, SIZE[1] - diameter + 1)
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    radius = diameter / 2
-    return (rows + 0.5 - y - radius) ** 2 + (columns + 0.5 - x - radius) ** 2 <= radius**2
-
-
-def bounds(mask: np.ndarray) -> list[float]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
-
-
-def annotation(number: int, image_id: int, name: str, mask: np.ndarray, crowd: bool = False) -> dict[str, Any]:
-    x1, y1, x2, y2 = bounds(mask)
-    code: dict[str, Any] = dict(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))))
-    return {
-        "id": number,
-        "image_id": image_id,
-        "category_id": IDS[name],
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": float(mask.sum()),
-        "iscrowd": int(crowd),
-        "segmentation": {"size": list(SIZE), "counts": code["counts"].decode()},
-    }
-
-
-def write_annotations(
-    path: Path, objects: dict[int, list[tuple[str, np.ndarray, bool]]], names: tuple[str, ...] = CLASSES
-) -> Path:
-    flat = [(image_id, row) for image_id, rows in objects.items() for row in rows]
-    content = {
-        "images": [{"id": i, "file_name": f"{i}.png", "height": SIZE[0], "width": SIZE[1]} for i in objects],
-        "categories": [{"id": IDS[name], "name": name} for name in names],
-        "annotations": [annotation(n, i, *row) for n, (i, row) in enumerate(flat, start=1)],
-    }
-    path.write_text(json.dumps(content))
-    return path
-
-
-def instances_of(
-    rows: list[tuple[str, np.ndarray, float, float]], config: ModelConfig, size: tuple[int, int] = SIZE
-) -> Instances:
-    """Detections whose prototypes are as large as the image, so that masks are given to the pixel."""
-    return Instances(
-        boxes=np.array([bounds(mask) for _, mask, _, _ in rows], np.float32).reshape(-1, 4),
-        scores=np.array([score for _, _, score, _ in rows], np.float32),
-        mask_scores=np.array([score for _, _, _, score in rows], np.float32),
-        labels=np.array([config.class_names.index(name) for name, _, _, _ in rows], np.int64),
-        **parts_of(np.array([mask for _, mask, _, _ in rows], np.float32).reshape(-1, *size)),
-        image_size=size,
-        class_names=config.class_names,
-        category_ids=config.coco_ids,
-    )
-
-
-def random_scene(seed: int = 0) -> tuple[dict[int, list], dict[int, list]]:
-    """Objects of all sizes and detections of mixed quality, with many equal scores.
-
-    Image 3 has no object, image 4 no detection, images 5 and 8 a crowd.
-    """
-    random = np.random.default_rng(seed)
-    objects: dict[int, list] = {}
-    detections: dict[int, list] = {}
-    for image_id in (4, 1, 9, 3, 8, 5, 7, 2):
-        objects[image_id], detections[image_id] = [], []
-        for _ in range(0 if image_id == 3 else 8):
-            name, mask = str(random.choice(CLASSES)), disk(random, int(random.choice([12, 25, 45, 70, 120, 150])))
-            crowd = image_id in (5, 8) and len(objects[image_id]) == 0
-            objects[image_id].append((name, mask, crowd))
-            for shift in random.integers(-6, 7, (int(random.integers(0, 3)), 2)):
-                moved = np.roll(mask, shift, axis=(0, 1))
-                scores = random.choice([0.1, 0.3, 0.5, 0.5, 0.9], 2)
-                detections[image_id].append((name, moved, *scores))
-        detections[image_id] += [
-            (str(random.choice(CLASSES)), disk(random, int(random.integers(8, 100))), *random.random(2))
-            for _ in range(5)
-        ]
-    detections[4] = []
-    return objects, detections
 
 
 def arbiter(annotations: Path, results: Path, kind: str) -> np.ndarray:
@@ -127,10 +40,10 @@ def arbiter(annotations: Path, results: Path, kind: str) -> np.ndarray:
 def test_all_24_figures_are_those_of_pycocotools(tmp_path: Path, seed: int) -> None:
     objects, detections = random_scene(seed)
     config = config_of("dog", "cat", "bird")
-    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
-    for image_id, rows in detections.items():
-        evaluator.update(image_id, instances_of(rows, config))
-    evaluator.save(tmp_path)
+    with ResultFiles(tmp_path) as results:
+        evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config, results=results)
+        for image_id, rows in detections.items():
+            evaluator.update(image_id, instances_of(rows, config))
     evaluation = evaluator.compute()
     for kind in KINDS:
         expected = arbiter(tmp_path / "truth.json", tmp_path / f"{kind}_results.json", kind)
@@ -212,13 +125,16 @@ def test_classes_meet_by_name_and_what_is_left_out_is_said(tmp_path: Path) -> No
     mask, other = disk(random, 40), disk(random, 41)
     objects = {1: [("cat", mask, False), ("bird", other, False)]}
     config = config_of("horse", "cat", "dog")
-    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
     rows = [("horse", other, 0.99, 0.99), ("cat", mask, 0.9, 0.9), ("dog", other, 0.8, 0.8)]
-    evaluator.update(1, instances_of(rows, config))
+    annotations = write_annotations(tmp_path / "truth.json", objects)
+    with ResultFiles(tmp_path) as results:
+        evaluator = CocoEvaluator(annotations, config, results=results)
+        evaluator.update(1, instances_of(rows, config))
     evaluation = evaluator.compute()
     assert evaluation.mask["AP"] == pytest.approx(1)  # of cats; dogs have no objects, birds no detector
     assert evaluation.mask_by_class == {"cat": pytest.approx(1), "dog": -1.0}
-    assert {record["category_id"] for record in evaluator.results("mask")} == {IDS["cat"], IDS["dog"]}
+    records = json.loads((tmp_path / "mask_results.json").read_text())
+    assert {record["category_id"] for record in records} == {IDS["cat"], IDS["dog"]}
     assert any("horse" in note and "dropped" in note for note in evaluation.notes)
     assert any("bird" in note and "not measured" in note for note in evaluation.notes)
     assert all(note in evaluation.table() for note in evaluation.notes)
@@ -229,9 +145,9 @@ def test_classes_meet_by_name_and_what_is_left_out_is_said(tmp_path: Path) -> No
 def test_result_files_are_cocos(tmp_path: Path) -> None:
     objects, detections = random_scene()
     config = config_of(*CLASSES)
-    evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config)
-    evaluator.update(1, instances_of(detections[1], config))
-    evaluator.save(tmp_path / "out")
+    with ResultFiles(tmp_path / "out") as results:
+        evaluator = CocoEvaluator(write_annotations(tmp_path / "truth.json", objects), config, results=results)
+        evaluator.update(1, instances_of(detections[1], config))
     boxes, masks = (json.loads((tmp_path / "out" / f"{kind}_results.json").read_text()) for kind in KINDS)
     assert {tuple(record) for record in boxes} == {("image_id", "category_id", "bbox", "score")}
     assert {tuple(record) for record in masks} == {("image_id", "category_id", "segmentation", "score")}
@@ -283,6 +199,41 @@ def test_an_annotation_with_id_0_can_be_found(tmp_path: Path) -> None:
     assert evaluator.compute().box["AP"] == pytest.approx(1)
 
 
+def test_of_an_image_given_twice_the_first_detections_count(tmp_path: Path) -> None:
+    mask = disk(np.random.default_rng(0), 40)
+    config, annotations = config_of("cat"), write_annotations(tmp_path / "truth.json", {1: [("cat", mask, False)]})
+    with ResultFiles(tmp_path) as results:
+        evaluator = CocoEvaluator(annotations, config, apart=True, results=results)
+        for rows in ([("cat", mask, 0.9, 0.9)], []):
+            evaluator.update(1, instances_of(rows, config))
+    assert evaluator.compute().mask["AP"] == pytest.approx(1)
+    assert evaluator.compute().leakage is not None
+    assert len(json.loads((tmp_path / "box_results.json").read_text())) == 1
+
+
+def test_what_is_kept_of_an_image_is_far_less_than_its_masks(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    stripes = np.arange(SIZE[0])[:, None] % 4 < 2  # so that codes are long
+    masks = [disk(random, int(random.integers(40, 120))) & stripes for _ in range(30)]
+    rows = [("cat", mask, float(score), float(score)) for mask, score in zip(masks, random.random(30), strict=True)]
+    config, objects = config_of("cat"), [(name, mask, False) for name, mask, _, _ in rows[:5]]
+    annotations = write_annotations(tmp_path / "truth.json", dict.fromkeys(range(60), objects))
+    found = replace(instances_of(rows, config), image=np.zeros((*SIZE, 3), np.uint8))
+    codes = sum(map(sys.getsizeof, (code["counts"] for code in found.rles())))
+    with ResultFiles(tmp_path) as results:
+        evaluator = CocoEvaluator(annotations, config, apart=True, pictures=True, results=results)
+        held = []
+        tracemalloc.start()
+        for i in range(24):
+            evaluator.update(i, found)
+            if i in (13, 23):
+                gc.collect()
+                held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    an_image = (held[1] - held[0]) / (23 - 13)
+    assert 4 * 30 * 19 < an_image < codes / 4
+
+
 def test_a_wrong_image_is_refused(tmp_path: Path) -> None:
     annotations = write_annotations(tmp_path / "truth.json", {1: []})
     evaluator = CocoEvaluator(annotations, config_of("cat"))
@@ -309,7 +260,8 @@ class Oracle(Predictor):
     def predict(self, source: Any, *_: Any, **options: Any) -> Any:
         self.asked.append(options)
         masks = (pixels[..., 0] > 128 for pixels in source)
-        return (instances_of([("cat", mask, 0.9, 0.9)] if mask.any() else [], self.config) for mask in masks)
+        found = (instances_of([("cat", mask, 0.9, 0.9)] if mask.any() else [], self.config) for mask in masks)
+        return (replace(each, image=np.zeros((*SIZE, 3), np.uint8)) for each in found)
 
 
 @pytest.fixture
@@ -335,7 +287,29 @@ def test_evaluate_runs_a_predictor_over_the_annotated_images(source: Source, tmp
     assert evaluation.mask["AR100"] == pytest.approx(0.5)  # what cannot be read is missed
     saved = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert saved["mask"] == evaluation.mask
+    assert saved["perfect_boxes"] == saved["boundary"] == saved["mask"]
+    assert saved["leakage"]["masks"] == pytest.approx({"own": 1, "others": 0, "background": 0})
     assert len(json.loads((tmp_path / "out/mask_results.json").read_text())) == 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("box_results.json", "mask_results.json", "evaluation.json", "errors.html"),
+        *("precision_recall.png", "precision_recall.csv", "confusion.png", "confusion.csv"),
+    }
+
+
+def test_a_threshold_out_of_range_is_refused_before_anything_is_done(source: Source, tmp_path: Path) -> None:
+    for threshold in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            evaluate(Oracle(config_of("cat")), source, score_threshold=threshold, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_table_shows_masks_apart_from_boxes(source: Source) -> None:
+    table = evaluate(Oracle(config_of("cat", "dog")), source, progress=False).table()
+    lines = [line.split() for line in table.splitlines()]
+    start = lines.index(["masks", "apart", "from", "boxes"])
+    assert lines[start + 2] == ["AP", "50.5", "50.5", "50.5"]
+    assert ["as", "they", "are", "100.0", "0.0", "0.0"] in lines
+    assert ["cat", "2", "0", "2"] not in lines  # images that cannot be read are not looked at closely
 
 
 def test_splits_and_classes_come_from_the_data_config(source: Source) -> None:
@@ -352,7 +326,7 @@ def test_splits_and_classes_come_from_the_data_config(source: Source) -> None:
 
 def test_the_table_shows_percent_for_boxes_and_masks(source: Source) -> None:
     table = evaluate(Oracle(config_of("cat", "dog")), source, image_ids=[1, 2], progress=False).table()
-    lines = {line.split()[0]: line.split() for line in table.splitlines() if line}
+    lines = {line.split()[0]: line.split() for line in reversed(table.splitlines()) if line}
     assert lines["AP50"][1:3] == ["100.0", "100.0"]
     assert lines["APs"][1:3] == ["-", "-"]
     assert lines["cat"][1:] == ["100.0", "100.0", "2"]

@@ -1,0 +1,236 @@
+"""COCO: one JSON file a split, with polygons or RLE, crowds, and ids of its own for classes and images."""
+
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolact.data.annotations import ImageRecord, Problems, category_names, read_json, read_records
+from yolact.data.formats.image_files import distinct_names, inner_path, place
+from yolact.data.formats.request import Reading, Writing
+from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle, polygon_flaw
+from yolact.data.objects import ObjectRecord
+from yolact.data.source import DataConfig, Source
+
+ROBOFLOW = "_annotations.coco.json"
+"""What Roboflow calls the file of a split, in the folder of its images."""
+
+HOLDS = {
+    "images": {"id", "file_name", "width", "height"},
+    "annotations": {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"},
+    "categories": {"id", "name"},
+}
+"""The keys that are carried over; areas and boxes are measured anew from the masks."""
+
+
+def read(source: Path, request: Reading) -> LabeledData:
+    """Read a data.yaml, an annotation file, or a folder of annotation files such as COCO's own.
+
+    Raises:
+        ValueError: a file that is not COCO's layout, or whose images are nowhere to be found.
+    """
+    data = LabeledData({}, {})
+    if source.is_dir() and (source / "data.yaml").is_file():
+        source = source / "data.yaml"
+    if source.suffix in (".yaml", ".yml"):
+        config = DataConfig.read(source)
+        for split, sources in (("train", config.train), ("val", (config.val,) if config.val else ())):
+            for place_of in sources:
+                _add_file(data, split, place_of, read_json(place_of.annotations), config.classes)
+        return _with_distinct_ids(data)
+    files = annotation_files(source)
+    if not files:
+        raise ValueError(f"{source} has no annotation file such as annotations/instances_train.json; name the file")
+    splits = [split_of(file) for file in files]
+    if len(set(splits)) < len(splits):  # such as train2014 and train2017
+        splits = [file.stem for file in files]
+    for split, file in zip(splits, files, strict=True):
+        content = read_json(file)
+        _add_file(data, split, Source(_images_folder(file, content, request.photos), file), content, None)
+    return _with_distinct_ids(data)
+
+
+def _with_distinct_ids(data: LabeledData) -> LabeledData:
+    """Image ids that several files of a split use are given up."""
+    for split, images in data.splits.items():
+        often = Counter(image.image_id for image in images)
+        data.splits[split] = [i if often[i.image_id] == 1 else replace(i, image_id=None) for i in images]
+    return data
+
+
+def _add_file(
+    data: LabeledData, split: str, source: Source, content: dict[str, Any], only: tuple[str, ...] | None
+) -> None:
+    names = category_names(content, source.annotations)
+    for number, name in names.items():
+        if only is None or name in only:
+            data.categories.setdefault(name, number)
+    if len(set(names.values())) < len(names):
+        data.notes.append(f"{source.annotations.name}: categories of the same name, joined to one")
+    images, problems = _read_file(content, source, list(data.categories))
+    data.splits.setdefault(split, []).extend(images)
+    data.problems.append(problems)
+    more = _keys_not_held(content)
+    if more:
+        data.notes.append(f"{source.annotations.name}: not carried over: {', '.join(more)}")
+
+
+def annotation_files(source: Path) -> list[Path]:
+    """The COCO files of a folder: those for instances, if some are named so, as COCO names them; or Roboflow's."""
+    if source.is_file():
+        return [source]
+    exported = sorted(source.glob(f"*/{ROBOFLOW}"))
+    if exported:
+        return exported
+    for folder in (source / "annotations", source):
+        files = sorted(folder.glob("*.json"))
+        files = [file for file in files if file.stem.startswith("instances")] or files
+        if files:
+            return files
+    return []
+
+
+def split_of(file: Path) -> str:
+    """train, val or test, as a file's name begins, or that of its folder; train if nothing says."""
+    name = file.parent.name if file.name == ROBOFLOW else file.stem.removeprefix("instances_")
+    match = re.match(r"train|val|test", name)
+    return match[0] if match else "train"
+
+
+def _images_folder(file: Path, content: dict[str, Any], photos: Path | None) -> Path:
+    """The folder in which some of the first images lie, of those that data sets have beside their annotations."""
+    names = [i.get("file_name") for i in content["images"][:20] if isinstance(i, dict)]
+    parent = file.parent.parent if file.parent.name == "annotations" else file.parent
+    short = file.stem.removeprefix("instances_")
+    candidates = [parent / "images" / short, parent / short, parent / "images", parent, file.parent]
+    if photos is not None:
+        candidates = [photos / short, photos]
+    for folder in candidates:
+        if any((folder / name).is_file() for name in names if isinstance(name, str) and name):
+            return folder
+    tried = ", ".join(str(folder) for folder in candidates)
+    raise ValueError(f"the images of {file} are not in {tried}; say where with --photos FOLDER")
+
+
+def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tuple[list[LabeledImage], Problems]:
+    records, problems = read_records(content, source, {name: label for label, name in enumerate(names)})
+    images = []
+    for record in records:
+        name = inner_path(os.path.relpath(record.path, source.images))
+        if name is None:
+            problems.add("file_name that leads out of the images' folder, dropped", str(record.path))
+            continue
+        objects = tuple(o for r in record.objects if (o := _read_object(r, record, names, problems)))
+        images.append(LabeledImage(name, record.path, record.size, objects, record.image_id))
+    return images, problems
+
+
+def _read_object(o: ObjectRecord, record: ImageRecord, names: list[str], problems: Problems) -> LabeledObject | None:
+    if isinstance(o.segmentation, dict):
+        return from_rle(names[o.label], o.segmentation, record.size, o.is_crowd)
+    flaws = [polygon_flaw(polygon, record.size) for polygon in o.segmentation]
+    for flaw in filter(None, flaws):
+        problems.add(flaw, record.path.name)
+    usable = [polygon for polygon, flaw in zip(o.segmentation, flaws, strict=True) if flaw is None]
+    found = from_polygons(names[o.label], usable, record.size, o.is_crowd) if usable else None
+    if found is None and usable:
+        problems.add("polygon that covers no pixel, dropped", record.path.name)
+    return found
+
+
+def _keys_not_held(content: dict[str, Any]) -> list[str]:
+    more = [key for key in content if key not in HOLDS]
+    for kind, held in HOLDS.items():
+        keys = {key for entry in content[kind] if isinstance(entry, dict) for key in entry} - held
+        more += [f"{key} of {kind}" for key in sorted(keys)]
+    return more
+
+
+def write(data: LabeledData, folder: Path, request: Writing) -> None:
+    """annotations/instances_SPLIT.json, images/SPLIT if images are wanted there, and a data.yaml for `yolact train`."""
+    ids = category_ids(data.categories)
+    if any(number not in (None, ids[name]) for name, number in data.categories.items()):
+        request.notes.append("category ids that two classes share, numbered anew")
+    (folder / "annotations").mkdir()
+    entries = {}
+    for split, images in data.splits.items():
+        file, root = f"annotations/instances_{split}.json", f"images/{split}"
+        if request.images == "none":
+            root, names = _where_they_are(images)
+        else:
+            names = distinct_names([image.name for image in images])
+            for image, name in zip(images, names, strict=True):
+                if name != image.name:
+                    request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
+                place(image, folder / root / name, request.images)
+        content = _content(images, names, ids, request)
+        (folder / file).write_text(json.dumps(content), encoding="utf-8")
+        if split in ("train", "val") and images:
+            entries[split] = {"images": root, "annotations": file}
+    if "train" in entries:
+        text = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
+        (folder / "data.yaml").write_text(text, encoding="utf-8")
+    else:
+        request.notes.append("no images in a split called train: no data.yaml was written")
+
+
+def category_ids(categories: dict[str, int | None]) -> dict[str, int]:
+    """An id for each class: its own, or the smallest one that is free."""
+    ids: dict[str, int] = {}
+    for name, number in categories.items():
+        if number is not None and number not in ids.values():
+            ids[name] = number
+    free = (number for number in count(1) if number not in set(ids.values()))
+    return {name: ids[name] if name in ids else ids.setdefault(name, next(free)) for name in categories}
+
+
+def _where_they_are(images: list[LabeledImage]) -> tuple[str, list[str]]:
+    """The folder that all images are in, and their paths from there."""
+    paths = [image.path.absolute() for image in images]
+    names = {path.as_posix().removesuffix(image.name) for path, image in zip(paths, images, strict=True)}
+    # The images' own folder, if it is one for all; names then stay as they were.
+    root = names.pop() if len(names) == 1 else os.path.commonpath([path.parent for path in paths]) if paths else "."
+    return Path(root).as_posix(), [path.relative_to(root).as_posix() for path in paths]
+
+
+def _content(images: list[LabeledImage], names: list[str], ids: dict[str, int], request: Writing) -> dict[str, Any]:
+    numbers = _image_ids(images)
+    listed, annotations = [], []
+    for image, name, number in zip(images, names, numbers, strict=True):
+        height, width = image.size
+        listed.append({"id": number, "file_name": name, "width": width, "height": height})
+        for o in image.objects:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": ids[o.name],
+                    "iscrowd": int(o.is_crowd),
+                    "area": o.area,
+                    "bbox": o.box,
+                    "segmentation": _segmentation(o, request),
+                }
+            )
+    categories = [{"id": number, "name": name} for name, number in ids.items()]
+    return {"images": listed, "annotations": annotations, "categories": categories}
+
+
+def _image_ids(images: list[LabeledImage]) -> list[int]:
+    """Their own ids where they have some, and others for the rest."""
+    taken = {image.image_id for image in images}
+    free = (number for number in count(1) if number not in taken)
+    return [next(free) if image.image_id is None else image.image_id for image in images]
+
+
+def _segmentation(o: LabeledObject, request: Writing) -> Any:
+    if o.is_crowd or request.masks == "rle":
+        return o.rle
+    if o.polygons is not None:
+        return o.polygons
+    return o.outline_polygons() if request.masks == "polygons" else o.rle

@@ -1,0 +1,207 @@
+"""YOLO as Ultralytics reads it: a text file an image, with one polygon in fractions of the image on each line.
+
+A line holds one ring, so parts and holes are joined by bridges of no width. Where a polygon cannot be written so that
+it comes back with the same pixels, the outline of its mask along the pixels' edges is written instead: that always can.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from yolact.data.annotations import Problems
+from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, inner_path, place
+from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.text_lists import read_lines
+from yolact.data.formats.upright import as_upright, from_upright, upright_size
+from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, polygon_flaw
+from yolact.data.outlines import join
+
+SPLITS = ("train", "val", "test")
+
+DECIMALS = 9
+"""Of fractions in the text. They say where a corner is to 0.0001 pixel in images of up to 50000 pixels."""
+
+PIXEL_DECIMALS = 4
+"""Corners are rounded to so many when read, which brings back those that were written, such as 116.5, exactly."""
+
+
+def read(source: Path, request: Reading) -> LabeledData:
+    """Read a data.yaml with names, train, val and test, or the folder that has one.
+
+    Raises:
+        ValueError: a data.yaml that is not of this layout.
+    """
+    file = data_yaml(source)
+    content = _content(file)
+    names = _names(content, file)
+    root = file.parent / str(content.get("path") or ".")
+    root = root if root.is_dir() else file.parent  # `path` is often that of the machine on which the file was written
+    data = LabeledData({}, dict.fromkeys(names.values()))
+    for split in SPLITS:
+        if not content.get(split):
+            continue
+        problems = Problems(file)
+        entries = content[split] if isinstance(content[split], list) else [content[split]]
+        images = []
+        for entry in entries:
+            for path, name in _images(root, file.parent, str(entry), problems):
+                image = _read_image(path, name, names, problems)
+                images += [image] if image else []
+        data.splits[split] = images
+        data.problems.append(problems)
+    if not data.splits:
+        raise ValueError(f"{file} has no entry train, val or test; write train: images/train")
+    return data
+
+
+def data_yaml(source: Path) -> Path:
+    """The description of a data set: the file itself, or the only one in a folder."""
+    if not source.is_dir():
+        return source
+    files = [source / "data.yaml"] if (source / "data.yaml").is_file() else sorted(source.glob("*.y*ml"))
+    if len(files) != 1:
+        raise ValueError(f"{source} has {len(files)} files .yaml; name the one with names: and train:")
+    return files[0]
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} is no mapping; write names: [person, dog] and train: images/train")
+    return content
+
+
+def _names(content: dict[str, Any], file: Path) -> dict[int, str]:
+    names = content.get("names")
+    names = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(names, dict) or not names or not all(isinstance(key, int) and key >= 0 for key in names):
+        raise ValueError(f"{file}: names is {names!r}; write names: [person, dog], or {{0: person, 1: dog}}")
+    return {key: str(names[key]) for key in sorted(names)}
+
+
+def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tuple[Path, str]]:
+    """The images of a folder, or of a text file that lists them, with their names in the data set."""
+    place_of = next((p / entry for p in (root, beside) if (p / entry).exists()), root / entry)
+    if place_of.is_dir():
+        found = [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
+        labels = label_file(place_of / "x").parent
+        orphans = {p.with_suffix("") for p in labels.rglob("*.txt")} - {label_file(p).with_suffix("") for p, _ in found}
+        for orphan in sorted(orphans):
+            problems.add("label file whose image is missing, dropped", f"{orphan.relative_to(labels).as_posix()}.txt")
+        return found
+    if not place_of.is_file():
+        raise ValueError(f"{problems.file}: {entry!r} is neither a folder of images nor a list of them in {root}")
+    listed = []
+    for line in map(str.strip, read_lines(place_of)):
+        path = (place_of.parent / line) if line.startswith("./") else (root / line)
+        listed.append((path, inner_path(line.removeprefix("./").removeprefix("images/")) or path.name))
+    return listed
+
+
+def label_file(image: Path) -> Path:
+    """.../labels/....txt for .../images/....jpg: the last folder of that name counts."""
+    parts = list(image.parts)
+    places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def _read_image(path: Path, name: str, names: dict[int, str], problems: Problems) -> LabeledImage | None:
+    try:
+        with Image.open(path) as opened:
+            size, orientation = upright_size(opened)
+    except FileNotFoundError:
+        problems.add("missing image file, dropped", name)
+        return None
+    except UNREADABLE:
+        problems.add("image that cannot be opened, dropped", name)
+        return None
+    try:
+        text = label_file(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""  # an image without objects
+    except (OSError, UnicodeDecodeError):
+        problems.add("label file that cannot be read, dropped with its image", name)
+        return None
+    objects = []
+    for line in filter(str.strip, text.splitlines()):
+        found, flaw = _read_line(line, size, names)
+        objects += [found] if found else []
+        if flaw:
+            problems.add(flaw, name)
+    return from_upright(LabeledImage(name, path, size, tuple(objects)), orientation)
+
+
+def _read_line(line: str, size: tuple[int, int], names: dict[int, str]) -> tuple[LabeledObject | None, str | None]:
+    """The object of a line, or None; and what is wrong with it, if anything."""
+    try:
+        label, *fractions = (float(word) for word in line.split())
+    except ValueError:
+        return None, "line that is not all numbers, dropped"
+    if label not in names:
+        return None, f"label {label:g}, which has no name, dropped"
+    if len(fractions) == 4:
+        return None, "box without a mask, dropped"
+    flaw = polygon_flaw(fractions, (1, 1))
+    if flaw:
+        return None, flaw
+    corners = np.array(fractions).reshape(-1, 2)
+    flaw = "polygon that reaches out of its image, clipped" if corners.min() < 0 or corners.max() > 1 else None
+    corners = (corners.clip(0, 1) * np.array(size[::-1])).round(PIXEL_DECIMALS)
+    found = from_polygons(names[int(label)], [corners.ravel().tolist()], size)
+    return found, flaw if found else "polygon that covers no pixel, dropped"
+
+
+def write(data: LabeledData, folder: Path, request: Writing) -> None:
+    """images/SPLIT, labels/SPLIT and data.yaml."""
+    labels = {name: label for label, name in enumerate(data.categories)}
+    content: dict[str, Any] = {}
+    for split, images in data.splits.items():
+        names = distinct_names(image.name for image in images)
+        for image, name in zip(images, names, strict=True):
+            if name != image.name:
+                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
+            place(image, folder / "images" / split / name, request.images)
+            lines = _lines(as_upright(image), labels, request.losses)
+            text = (folder / "labels" / split / name).with_suffix(".txt")
+            text.parent.mkdir(parents=True, exist_ok=True)
+            text.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        content[split] = f"images/{split}"
+    content["names"] = {label: name for name, label in labels.items()}
+    # Without `path`, Ultralytics takes the folder of this file.
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")
+    if "val" not in content:
+        request.notes.append("no split called val, which Ultralytics asks for; --val-share 0.2 makes one")
+
+
+def _lines(image: LabeledImage, labels: dict[str, int], losses: Problems) -> list[str]:
+    lines = []
+    for o in image.objects:
+        if o.is_crowd:
+            losses.add("crowd, dropped", image.name)
+            continue
+        lines.append(f"{labels[o.name]} {_ring_text(o)}")
+    return lines
+
+
+def _ring_text(o: LabeledObject) -> str:
+    """The corners of one ring that comes back with the object's pixels: from its polygons, or else from its mask."""
+    if o.polygons is not None:
+        text = _text(join([np.array(polygon).reshape(-1, 2) for polygon in o.polygons]), o.size)
+        found, _ = _read_line(f"0 {text}", o.size, {0: o.name})
+        if found is not None and found.counts == o.counts:
+            return text
+    return _text(np.array(o.ring()).reshape(-1, 2), o.size)
+
+
+def _text(corners: np.ndarray, size: tuple[int, int]) -> str:
+    fractions = (corners / np.array(size[::-1])).clip(0, 1)
+    return " ".join(f"{fraction:.{DECIMALS}f}".rstrip("0").rstrip(".") for fraction in fractions.ravel().tolist())

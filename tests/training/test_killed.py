@@ -1,0 +1,109 @@
+"""SIGKILL at any moment: the resumed run ends with the bits of one that was never killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from locations import ROOT
+from synthetic import write_dataset
+from yolact.presets import yolact_mobilenetv4
+from yolact.training import TrainConfig, resume, train
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
+
+TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
+RECIPE = TrainConfig(
+    epochs=3,
+    batch_size=2,
+    accumulate=2,
+    optimizer="adamw",
+    gradient_clip=1.0,
+    batchnorm="trained",
+    augment="jitter",
+    multi_scale=0.5,
+    mosaic=0.3,
+    copy_paste=0.5,
+    ema_decay=0.9,
+    workers=1,
+    device="cpu",
+    backbone_weights="none",
+    pictures=0,
+)
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import test_killed
+from yolact.training import saving, train
+
+steps, moment = int(sys.argv[3]), sys.argv[4]
+
+def die_after(owner, name, is_time):
+    before = getattr(owner, name)
+    def wrapped(*args, **kwargs):
+        result = before(*args, **kwargs)
+        if is_time(*args):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(owner, name, wrapped)
+
+if moment == "after a step":
+    die_after(saving.SaveLast, "on_train_batch_end", lambda self, trainer, *_: trainer.global_step == steps)
+else:  # the new state is written, but does not have its name yet
+    die_after(saving, "sync", lambda path: path.is_file() and test_killed.step_of(path) == steps)
+train(Path(sys.argv[1]), test_killed.TINY, test_killed.RECIPE, Path(sys.argv[2]))
+"""
+
+
+def step_of(state: Path) -> int:
+    return torch.load(state, weights_only=False)["global_step"]
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.fixture(scope="module")
+def data_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), images=8, size=(48, 64))
+
+
+@pytest.fixture(scope="module")
+def whole(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = train(data_yaml, TINY, RECIPE, tmp_path_factory.mktemp("runs") / "whole")
+    return torch.load(out / "last.ckpt", weights_only=False)
+
+
+@pytest.mark.parametrize(
+    ("steps", "moment", "saved"),
+    [(1, "after a step", 0), (3, "after a step", 2), (4, "while saving", 2)],
+)
+def test_a_killed_run_ends_like_one_that_was_not(
+    data_yaml: Path, whole: dict[str, Any], tmp_path: Path, steps: int, moment: str, saved: int
+) -> None:
+    """Weights, their average, the optimizer and the schedule, data order and augmentation included: to the bit."""
+    out = tmp_path / "run"
+    child = CHILD.format(paths=[str(ROOT / "tests"), str(Path(__file__).parent)])
+    command = [sys.executable, "-c", child, str(data_yaml), str(out), str(steps), moment]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    result = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert step_of(out / "last.ckpt") == saved
+    resume(out)
+    ended = torch.load(out / "last.ckpt", weights_only=False)
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+        assert same(ended[part], whole[part]), part
+    assert ended["global_step"] == whole["global_step"] == 6

@@ -4,6 +4,7 @@
     uv run --all-extras --with matplotlib benchmarks/studies.py prototypes --backbone-weights FILE
     uv run --all-extras --with matplotlib benchmarks/studies.py ablations --backbone-weights FILE
     uv run --all-extras --with matplotlib benchmarks/studies.py mask-rcnn --backbone-weights FILE
+    uv run --all-extras benchmarks/studies.py mask-rcnn-rate --backbone-weights FILE    (which learning rate is best)
     uv run --all-extras --with matplotlib benchmarks/studies.py translation
     uv run --all-extras --with matplotlib benchmarks/studies.py all --backbone-weights FILE
     uv run --all-extras --with matplotlib benchmarks/studies.py report
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 import torch
-from studied import RESULTS, report, solid, suppression
+from studied import RESULTS, peer, report, solid, suppression
 from studied.measuring import measure_weights
 from studied.runs import BASELINE, PEER, SEEDS, VARIANTS, Run, all_runs
 from studied.turns import result_file, train_and_measure, work_off, write_result
@@ -49,7 +50,7 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("nms", *TRAININGS, "translation", "report"))
+    parser.add_argument("study", choices=("nms", *TRAININGS, "mask-rcnn-rate", "translation", "report"))
     parser.add_argument("--backbone-weights", help="ImageNet weights that trainings start from")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "studies", help="where trained weights are kept")
     parser.add_argument("--threads", type=int, default=1, help="for each training, and for what is timed")
@@ -63,6 +64,11 @@ def study(arguments: argparse.Namespace) -> None:
         ValueError: weights that are missing.
     """
     name, runs = arguments.study, arguments.runs.resolve()
+    if name == "mask-rcnn-rate":
+        if arguments.backbone_weights is None:
+            raise ValueError("mask-rcnn-rate trains; give --backbone-weights")
+        print("\n".join(f"{rate:g}: loss {loss:.3f}" for rate, loss in peer.tune(arguments.backbone_weights).items()))
+        return
     if name in TRAININGS:
         began = time.time()
         for run, is_new in work_off(
@@ -74,6 +80,9 @@ def study(arguments: argparse.Namespace) -> None:
     trained = [file for seed in SEEDS if (file := runs / Run(BASELINE, seed).name / "last.safetensors").exists()]
     if name in ("nms", "all") and (arguments.again or not result_file("nms").exists()):
         write_result("nms", suppression.measure())
+    if name in ("nms", "all") and (arguments.again or not result_file("nms-times").exists()):
+        torch.set_num_threads(1)
+        write_result("nms-times", suppression.times())
     if name in ("translation", "all") and (arguments.again or not result_file("translation").exists()):
         write_result("translation", solid.measure(trained[0] if trained else None))
         solid.draw(PICTURES / "studies-solid.png")

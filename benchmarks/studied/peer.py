@@ -21,12 +21,16 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from studied import DATA
-from studied.runs import Run
+from studied.runs import PEER, Run
 from yolact.config import ModelConfig
 from yolact.structures import Target
 from yolact.training.config import TrainConfig
 
 LEARNING_RATE = 5e-4
+"""Of `RATES`, the one with the lowest loss after `TRIAL` steps."""
+
+RATES = (2e-4, 5e-4, 1e-3)
+TRIAL = 60
 WEIGHTS = "last.pth"
 REGIONS = 64
 PROPOSALS = 500
@@ -97,8 +101,25 @@ def train(run: Run, backbone_weights: str, folder: Path, rate: float = LEARNING_
     return finished
 
 
-def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) -> nn.Module:
-    """Train, and return the averaged network."""
+def tune(backbone_weights: str) -> dict[float, float]:
+    """The mean loss of the last third of a short training, by learning rate."""
+    losses: dict[float, float] = {}
+    for rate in RATES:
+        totals: list[float] = []
+        fit(Run(PEER, 0), backbone_weights, rate, TRIAL, totals)
+        losses[rate] = sum(totals[-TRIAL // 3 :]) / (TRIAL // 3)
+    return losses
+
+
+def fit(
+    run: Run, backbone_weights: str, rate: float, steps: int | None = None, totals: list[float] | None = None
+) -> nn.Module:
+    """Train, and return the averaged network.
+
+    Args:
+        steps: None: those of all other runs.
+        totals: a list that takes the loss of each step.
+    """
     from yolact.data.coco import CocoDataset, DataConfig
     from yolact.data.loader import EpochBatches, Share, TrainingSamples, training_loader
     from yolact.training.schedule import build_optimizer, share_of_rate
@@ -108,7 +129,8 @@ def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) 
     torch.manual_seed(run.seed)
     model = build(config, recipe)
     samples = TrainingSamples(data, config, recipe.seed, recipe.augmentation)
-    batches = EpochBatches(len(samples), recipe.seed, Share(recipe.images), config.image_size)
+    done = 0
+    batches = EpochBatches(len(samples), recipe.seed, Share(recipe.images), config.image_size, lambda: done)
     loader = training_loader(samples, batches, workers=0)
     steps = recipe.epochs * len(loader) if steps is None else steps
     hold_frozen(model, recipe.freeze)
@@ -116,7 +138,6 @@ def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) 
     optimizer = build_optimizer(model.parameters(), recipe, rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_rate(recipe, steps))
     average = AveragedModel(model, avg_fn=get_ema_avg_fn(recipe.ema_decay))
-    done = 0
     while done < steps:
         for images, targets in loader:
             losses = step(model, images, targets, config.image_size)
@@ -127,9 +148,12 @@ def fit(run: Run, backbone_weights: str, rate: float, steps: int | None = None) 
             schedule.step()
             average.update_parameters(model)
             done += 1
-            print(f"{done}/{steps}", {name: round(v.item(), 3) for name, v in losses.items()}, flush=True)
+            if totals is not None:
+                totals.append(losses["total"].item())
+            print(f"\r{run.name}: step {done} of {steps}, loss {losses['total'].item():.2f}", end="", flush=True)
             if done == steps:
                 break
+    print()
     return average.module
 
 

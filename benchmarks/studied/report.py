@@ -27,7 +27,7 @@ def by_variant(results: Path = RESULTS) -> ByVariant:
 def blocks(results: Path = RESULTS) -> dict[str, list[str]]:
     """The tables by the name of their place in the page."""
     trained = by_variant(results)
-    nms, translation = read_result("nms", results), read_result("translation", results)
+    nms, times, translation = (read_result(name, results) for name in ("nms", "nms-times", "translation"))
     made: dict[str, Callable[[], list[str]]] = {
         "prototypes": lambda: tables.prototypes(trained),
         "redundancy": lambda: tables.redundancy(trained),
@@ -37,7 +37,9 @@ def blocks(results: Path = RESULTS) -> dict[str, list[str]]:
         "mask-rcnn": lambda: tables.peer(trained),
     }
     if nms is not None:
-        made |= {"nms": lambda: tables.suppression(nms, trained), "nms-times": lambda: tables.suppression_times(nms)}
+        made["nms"] = lambda: tables.suppression(nms, trained)
+    if times is not None:
+        made["nms-times"] = lambda: tables.suppression_times(times)
     if translation is not None:
         made |= {
             "translation": lambda: tables.translation(translation),
@@ -69,8 +71,8 @@ def draw(folder: Path, results: Path = RESULTS) -> None:
         plots.spectra(trained, folder / "studies-spectra.svg")
         plots.correlation_matrices(trained, folder / "studies-correlations.png")
         plots.ap_by_iou(trained, folder / "studies-mask-rcnn.svg")
-    nms, translation = read_result("nms", results), read_result("translation", results)
-    if nms is not None:
-        plots.suppression_times(nms["times"], folder / "studies-nms.svg")
+    times, translation = read_result("nms-times", results), read_result("translation", results)
+    if times is not None:
+        plots.suppression_times(times["rows"], folder / "studies-nms.svg")
     if translation is not None:
         plots.fading(translation, folder / "studies-fading.svg")

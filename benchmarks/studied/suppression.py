@@ -101,28 +101,31 @@ def sequential(candidates: Candidates, config: DetectConfig | None = None) -> tu
     return scores[kept], labels[kept], anchors[kept]
 
 
-def times(rounds: int) -> list[dict[str, Any]]:
-    """Medians in milliseconds, of the same crowds, one kind after the other in each round; a row each of `CROWDS`."""
+def times(rounds: int = 15) -> dict[str, Any]:
+    """Medians in milliseconds, of the same crowds, one kind after the other in each round; a row each of `CROWDS`.
+
+    Of processor time, which others on the machine change least; on one thread the two are the same.
+    """
+    from yolact.host import host_facts
+
     rows = []
     for count, classes in CROWDS:
         crowds = [crowd(count, classes, seed) for seed in range(4)]
         measured: dict[str, list[float]] = {name: [] for name in timed_kinds()}
         for number in range(rounds + 1):
             for name, run in timed_kinds().items():
-                start = time.perf_counter()
+                start = time.process_time()
                 for each in crowds:
                     run(each)
                 if number > 0:  # the first one warms up
-                    measured[name].append(1000 * (time.perf_counter() - start) / len(crowds))
+                    measured[name].append(1000 * (time.process_time() - start) / len(crowds))
         medians = {name: statistics.median(values) for name, values in measured.items()}
         rows.append({"candidates": count, "classes": classes, "ms": medians})
-    return rows
+    return {"rows": rows, "host": host_facts(), "threads": torch.get_num_threads()}
 
 
-def measure(rounds: int = 15) -> dict[str, Any]:
-    """The study, but for the networks of the other studies: these are measured when they are trained."""
-    from yolact.host import host_facts
-
+def measure() -> dict[str, Any]:
+    """What each kind costs in AP; networks of the other studies are measured when they are trained."""
     people = DataConfig.read(DATA).val
     assert people is not None
     coco = DataConfig.read(DATA.parent.parent / "people_coco.yaml").val
@@ -131,7 +134,4 @@ def measure(rounds: int = 15) -> dict[str, Any]:
         "shipped_pennfudan": of_shipped_weights(people),
         "shipped_coco": of_shipped_weights(coco),
         "simulated": of_simulation(coco.annotations),
-        "times": times(rounds),
-        "host": host_facts(),
-        "threads": torch.get_num_threads(),
     }

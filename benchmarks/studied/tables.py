@@ -165,12 +165,12 @@ def _kinds(name: str, measured: Sequence[Mapping[str, float]]) -> list[str]:
     return [name, *(f"{100 * np.mean([of[kind] for of in measured]):.2f}" for kind in kinds), difference(gaps, 2)]
 
 
-def suppression_times(nms: Result) -> list[str]:
-    """Milliseconds, and how many times the traditional loop takes of Fast NMS's."""
-    names = list(nms["times"][0]["ms"])
+def suppression_times(times: Result) -> list[str]:
+    """Milliseconds."""
+    names = list(times["rows"][0]["ms"])
     rows = [
         [f"{row['candidates']:,}", str(row["classes"]), *(f"{row['ms'][name]:.2f}" for name in names)]
-        for row in nms["times"]
+        for row in times["rows"]
     ]
     return table(["candidates", "classes", *names], rows)
 

@@ -12,7 +12,7 @@ from studied.tables import ByVariant, Result, figure
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 """Of Okabe and Ito."""
 
-MARKS = ("o", "s", "^", "D", "v")
+MARKS = ("o", "s", "^", "D", "v", "P")
 
 
 def blank(columns: int = 1, width: float = 5.4, height: float = 3.4) -> tuple[Any, Any]:
@@ -62,7 +62,7 @@ def spectra(results: ByVariant, file: Path) -> None:
     """Singular values of the prototypes of all validation photographs, of the first seed."""
     page, (axes,) = blank()
     colors = (PURPLE, GREEN, ORANGE, BLUE, "black")
-    for k, color, mark in zip((8, 16, 32, 64, 128), colors, MARKS, strict=True):
+    for k, color, mark in zip((8, 16, 32, 64, 128), colors, MARKS, strict=False):
         for result in results.get(f"prototypes-{k}", ())[:1]:
             values = np.array(result["prototypes"]["singular_values"])
             share = np.maximum(values / max(values.max(), 1e-12), 1e-4)
@@ -150,11 +150,11 @@ def solid_prototypes(maps: Mapping[str, np.ndarray], file: Path) -> None:
 
 def suppression_times(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Milliseconds by candidates, of 80 classes."""
-    page, (axes,) = blank(1, 6.0, 3.6)
+    page, (axes,) = blank(1, 7.4, 3.4)
     rows = [row for row in rows if row["classes"] > 1]
     counts = [row["candidates"] for row in rows]
-    colors = (BLUE, "#56B4E9", PURPLE, ORANGE, "#E69F00")
-    for name, color, mark in zip(rows[0]["ms"], colors, MARKS, strict=False):
+    colors = (BLUE, "#56B4E9", PURPLE, "black", ORANGE, "#E69F00")
+    for name, color, mark in zip(rows[0]["ms"], colors, MARKS, strict=True):
         axes.plot(counts, [row["ms"][name] for row in rows], color=color, marker=mark, markersize=5, label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -164,5 +164,5 @@ def suppression_times(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     axes.set_xlabel("candidates above the floor, 80 classes")
     axes.set_ylabel("ms")
     axes.set_title("NMS of one photograph on one CPU core", fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
+    page.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     save(page, file)

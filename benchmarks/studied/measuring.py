@@ -10,9 +10,11 @@ from studied import DATA
 from studied.precision import (
     Records,
     average_precision,
+    found_objects,
     in_perfect_boxes,
     of_instances,
     read_json,
+    records_of,
     true_boxes,
     uncropped,
 )
@@ -43,6 +45,7 @@ def measure_weights(weights: Path | None) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "box": of_instances(truth, found, "box"),
         "mask": of_instances(truth, found, "mask"),
+        "objects": found_objects(truth, records_of(found, "box"), records_of(found, "mask")),
         "mask_uncropped": of_instances(truth, {i: uncropped(each) for i, each in found.items()}, "mask"),
         "mask_perfect_boxes": of_instances(
             truth, {i: in_perfect_boxes(each, boxes[i]) for i, each in found.items()}, "mask"
@@ -87,6 +90,7 @@ def measure_peer(run: Run, weights: Path) -> dict[str, Any]:
     return {
         "box": average_precision(truth, box_records, "box"),
         "mask": average_precision(truth, mask_records, "mask"),
+        "objects": found_objects(truth, box_records, mask_records),
     }
 
 

@@ -35,6 +35,7 @@ def blocks(results: Path = RESULTS) -> dict[str, list[str]]:
         "ablations": lambda: tables.ablations(trained, ABLATIONS),
         "crop": lambda: tables.crop(trained),
         "mask-rcnn": lambda: tables.peer(trained),
+        "objects": lambda: tables.objects(trained),
     }
     if nms is not None:
         made["nms"] = lambda: tables.suppression(nms, trained)

@@ -25,16 +25,16 @@ PEER = "mask-rcnn"
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "prototypes-32": {},
-    "prototypes-8": {"model": {"num_prototypes": 8}},
-    "prototypes-128": {"model": {"num_prototypes": 128}},
-    "no-crop": {"train": {"crop_masks": False}},
     "no-semantic": {"train": {"semantic_weight": 0.0}},
     "no-tanh": {"model": {"coefficient_activation": "none"}},
-    PEER: {},
+    "prototypes-8": {"model": {"num_prototypes": 8}},
+    "prototypes-128": {"model": {"num_prototypes": 128}},
     "prototypes-16": {"model": {"num_prototypes": 16}},
     "prototypes-64": {"model": {"num_prototypes": 64}},
+    PEER: {},
+    "no-crop": {"train": {"crop_masks": False}},
 }
-"""What a network has otherwise than the baseline, in its `ModelConfig` and `TrainConfig`; what matters most first."""
+"""What a network has otherwise than the baseline, in its `ModelConfig` and `TrainConfig`; those that need several seeds first."""
 
 
 @dataclass(frozen=True)

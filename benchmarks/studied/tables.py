@@ -142,6 +142,26 @@ def peer(results: ByVariant) -> list[str]:
     return table(["", "YOLACT", "Mask R-CNN", "YOLACT less Mask R-CNN"], rows)
 
 
+def objects(results: ByVariant) -> list[str]:
+    """IoU of boxes and masks of the objects that both found, with the same seed; all seeds together."""
+    ours = {result["seed"]: result["objects"] for result in results.get(BASELINE, ())}
+    theirs = {result["seed"]: result["objects"] for result in results.get(PEER, ())}
+    pairs = [
+        (ours[seed][name], theirs[seed][name])
+        for seed in ours.keys() & theirs.keys()
+        for name in ours[seed].keys() & theirs[seed].keys()
+    ]
+    if not pairs:
+        return [PENDING]
+    mine, peers = (np.array(side) for side in zip(*pairs, strict=True))
+    rows = [
+        [name, f"{a[:, 0].mean():.3f}", f"{a[:, 1].mean():.3f}", f"{(a[:, 1] > 0.85).mean():.2f}"]
+        for name, a in (("YOLACT", mine), ("Mask R-CNN", peers))
+    ]
+    header = [f"{len(pairs)} objects that both found", "box IoU", "mask IoU", "share with mask IoU above 0.85"]
+    return table(header, rows)
+
+
 def suppression(nms: Result, results: ByVariant) -> list[str]:
     """AP by kind, and what Fast NMS costs."""
     trained = [result["nms"] for of in results.values() for result in of if "nms" in result and "seed" in result]

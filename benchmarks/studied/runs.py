@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     PEER: {},
     "no-crop": {"train": {"crop_masks": False}},
 }
-"""What a network has otherwise than the baseline, in its `ModelConfig` and `TrainConfig`; those that need several seeds first."""
+"""What a network has otherwise than the baseline, in its configs; those that need several seeds first."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -188,7 +187,6 @@ def collate_evaluation(
 def seed_worker(_: int) -> None:
     """Workers compute on one thread each: they are many, and the cores are the network's."""
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: int) -> DataLoader[tuple[Tensor, Target]]:

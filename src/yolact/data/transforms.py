@@ -195,8 +195,8 @@ def _target(sample: Sample, window: Window, is_kept: Bool[Tensor, " N"], image_s
 def _resize_masks(masks: Bool[Tensor, "N H W"], size: list[int]) -> Bool[Tensor, "N h w"]:
     """One half of a pixel has to be covered.
 
-    By Pillow: torch takes longer, and OpenCV's threads do not survive a fork, so a loader process that calls it may wait
-    for them forever.
+    By Pillow: torch takes longer, and OpenCV's threads do not survive a fork, so that a loader process which calls it
+    may wait for them forever.
     """
     shades = masks.view(torch.uint8).numpy() * np.uint8(255)
     resized = [Image.fromarray(shade).resize(size[::-1], Image.Resampling.BILINEAR) for shade in shades]

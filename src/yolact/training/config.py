@@ -162,6 +162,9 @@ class TrainConfig:
         for field in ("mosaic", "copy_paste"):
             value = getattr(self, field)
             _check(0 <= value <= 1, f"{field} is {value}; it is a share, from 0 to 1")
+        devices = ("auto", "cpu", "cuda", "mps")
+        _check(self.device in devices, f"device is {self.device!r}; choose one of {', '.join(devices)}")
+        _check(self.seed < 2**32, f"seed is {self.seed}; it must be below 2^32")
         _check(self.zoom_out >= 1, f"zoom_out is {self.zoom_out}; it must be at least 1, which turns it off")
         low, high = self.jitter_scales
         _check(0 < low <= high, f"jitter_scales is {self.jitter_scales}; give a smallest and a largest, above 0")

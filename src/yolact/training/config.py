@@ -66,8 +66,7 @@ class TrainConfig:
     """The mask loss looks inside the true boxes, as in the paper; otherwise at the whole image."""
 
     freeze: tuple[str, ...] = ()
-    """Parts that stay as they were loaded, by the beginning of their parameters' names: backbone, backbone.layer1, fpn,
-    protonet, head."""
+    """Parts of the network that stay as they were loaded: backbone, backbone.layer1, fpn, protonet, head."""
 
     batchnorm: Batchnorm = "auto"
     """`frozen`: the backbone's batch norm stays as it was loaded. `synchronized`: its statistics are of the images on

@@ -138,6 +138,16 @@ class ModelConfig:
         """The same network for other classes."""
         return replace(self, class_names=tuple(names), category_ids=tuple(category_ids))
 
+    def at_size(self, image_size: tuple[int, int]) -> "ModelConfig":
+        """A network of the same kind for another input size, to be trained: its anchors grow or shrink along.
+
+        As in the original's configurations for 400 and 700 pixels. Trained weights expect the anchors they were trained
+        with, whatever they are fed.
+        """
+        scale = math.sqrt(math.prod(image_size) / math.prod(self.image_size))
+        scales = tuple(tuple(round(side * scale, 1) for side in level) for level in self.anchor_scales)
+        return replace(self, image_size=image_size, anchor_scales=scales)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return asdict(self)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthetic import write_dataset
-from yolact.data.augmentation import Augmentation
+from yolact.data.augmentation import Augmentation, AugmentKind
 from yolact.data.coco import CocoDataset, DataConfig
 from yolact.data.loader import (
     EpochBatches,
@@ -147,3 +147,13 @@ def test_an_unreadable_image_counts_in_evaluation(dataset: CocoDataset) -> None:
         batches = list(evaluation_loader(EvaluationSamples(dataset, CONFIG), 2, workers=0))
     assert [s.image_id for _, samples in batches for s in samples] == [1, 2, 3, 4, 5]
     assert batches[0][1][0].size == (40, 50)
+
+
+@pytest.mark.parametrize("kind", ["ssd", "none"])
+def test_loader_processes_do_without_opencv(dataset: CocoDataset, kind: AugmentKind) -> None:
+    """A fork does not take its threads along, and a process that then calls it may wait for them forever."""
+    samples = TrainingSamples(dataset, CONFIG, 0, Augmentation(kind, mosaic=0.5, copy_paste=0.5))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("resize", "setNumThreads", "remap", "warpAffine", "cvtColor"):
+            patch.setattr(f"cv2.{name}", None)
+        assert len(list(training_loader(samples, epoch(5, 2), workers=1))) == 2

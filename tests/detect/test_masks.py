@@ -97,7 +97,7 @@ def test_a_cell_is_the_same_in_every_window(scene: Scene):
 @given(scenes())
 def test_windows_are_torchs_masks_cropped(scene: Scene):
     masks = assemble_windows(scene.prototypes, scene.coefficients, scene.windows)
-    np.testing.assert_allclose(masks, scene.cropped(), atol=1e-6)
+    np.testing.assert_allclose(masks, scene.cropped(), atol=5e-6)  # sums of float32, in another order
 
 
 @settings(max_examples=60)

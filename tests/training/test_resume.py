@@ -1,8 +1,10 @@
 import csv
+import json
 import os
 import shutil
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from yolact import checkpoint
 from yolact.presets import yolact_mobilenetv4
 from yolact.training import TrainConfig, resume, train
 from yolact.training.saving import SaveLast
+from yolact.training.validation import Validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
 
@@ -87,6 +90,28 @@ class TestResume:
         assert same(whole / "last.safetensors", out / "last.safetensors")
         assert validated(out) == 2
 
+    @pytest.mark.parametrize("step", [2, 3, 4])
+    def test_measurements_keep_their_steps(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    ) -> None:
+        """Also at the end of an epoch, where Lightning's count of epochs goes wrong."""
+        before, recipe = SaveLast.on_train_batch_end, replace(RECIPE, epochs=4, validate_every=2, pictures=0)
+
+        def interrupt(self: SaveLast, trainer: Any, *rest: Any) -> None:
+            if trainer.global_step == step:
+                os.kill(os.getpid(), signal.SIGINT)
+            before(self, trainer, *rest)
+
+        measured: list[int] = []
+        compare = Validation._compare
+        monkeypatch.setattr(Validation, "_compare", lambda *a: measured.append(a[2].global_step) or compare(*a))
+        with monkeypatch.context() as patch:
+            patch.setattr(SaveLast, "on_train_batch_end", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                train(data_yaml, TINY, recipe, tmp_path / "run")
+        resume(tmp_path / "run")
+        assert measured == [4, 8]
+
     def test_a_killed_run_goes_on_after_its_last_whole_epoch(self, whole: Path) -> None:
         killed = resume(whole.parent / "killed")
         assert same(whole / "last.safetensors", killed / "last.safetensors")
@@ -97,6 +122,17 @@ class TestResume:
         shutil.copytree(whole, tmp_path / "run")
         (tmp_path / "run/last.ckpt").write_bytes(b"half of it")
         with pytest.raises(ValueError, match=r"last\.ckpt cannot be read: "):
+            resume(tmp_path / "run")
+
+    def test_data_that_went_missing_and_other_processes_are_refused(self, whole: Path, tmp_path: Path) -> None:
+        shutil.copytree(whole, tmp_path / "run")
+        record = json.loads((whole / "run.json").read_text())
+        (tmp_path / "run/run.json").write_text(json.dumps(record | {"processes": 2}))
+        with pytest.raises(ValueError, match="started with 2 processes, now there are 1"):
+            resume(tmp_path / "run")
+        prints = record["fingerprints"] | {"test": "0"}
+        (tmp_path / "run/run.json").write_text(json.dumps(record | {"fingerprints": prints}))
+        with pytest.raises(ValueError, match=r"the test data of .* are not those"):
             resume(tmp_path / "run")
 
     def test_after_the_end_nothing_is_left_to_do(self, whole: Path, tmp_path: Path) -> None:

@@ -185,6 +185,19 @@ class TestEarlyStopping:
         assert (out / "last.safetensors").read_bytes() == last
 
 
+class TestSlivers:
+    def test_a_validation_image_without_a_mask_has_a_picture(self, data_yaml: Path, tmp_path: Path) -> None:
+        """Its objects pass all checks of their outlines, and cover no pixel's center."""
+
+        def thin(content: dict[str, Any]) -> None:
+            for annotation in content["annotations"][:2]:
+                annotation["segmentation"] = [[5.6, 5.0, 5.9, 5.0, 5.9, 20.0, 5.6, 20.0]]
+
+        annotations(data_yaml, thin, "val")
+        out = train(data_yaml, TINY, replace(RECIPE, steps=1), tmp_path / "run")
+        assert (out / "pictures/truth.jpg").is_file()
+
+
 class TestFreeze:
     def test_frozen_parts_stay_and_others_move(self, data_yaml: Path, tmp_path: Path) -> None:
         without_val(data_yaml)

@@ -1,10 +1,10 @@
 """Batches: which image comes when, with which random numbers, and how images become a batch."""
 
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -185,10 +185,15 @@ def collate_evaluation(
     return torch.stack([sample.image for sample in samples]), samples
 
 
-def seed_worker(_: int) -> None:
-    """Workers compute on one thread each: they are many, and the cores are the network's."""
+def prepare_worker(_: int) -> None:
+    """Workers compute on one thread each: they are many, and the cores are the network's.
+
+    Signals that reach all processes of a run are for the first: it still needs batches until its step is done. Workers
+    end when it does.
+    """
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: int) -> DataLoader[tuple[Tensor, Target]]:
@@ -199,7 +204,7 @@ def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: in
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
-        worker_init_fn=seed_worker,
+        worker_init_fn=prepare_worker,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -210,5 +215,5 @@ def evaluation_loader(samples: EvaluationSamples, batch_size: int, workers: int)
         batch_size=batch_size,
         collate_fn=collate_evaluation,
         num_workers=workers,
-        worker_init_fn=seed_worker,
+        worker_init_fn=prepare_worker,
     )

@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -193,10 +193,11 @@ def _target(sample: Sample, window: Window, is_kept: Bool[Tensor, " N"], image_s
 
 
 def _resize_masks(masks: Bool[Tensor, "N H W"], size: list[int]) -> Bool[Tensor, "N h w"]:
-    """One half of a pixel has to be covered. By OpenCV, which takes a tenth of torch's time for it."""
-    height, width = size
-    is_smaller = height <= masks.shape[1] and width <= masks.shape[2]
-    kind = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    """One half of a pixel has to be covered.
+
+    By Pillow: torch takes longer, and OpenCV's threads do not survive a fork, so that a loader process which calls it
+    may wait for them forever.
+    """
     shades = masks.view(torch.uint8).numpy() * np.uint8(255)
-    resized = [cv2.resize(shade, (width, height), interpolation=kind) for shade in shades]
-    return torch.from_numpy(np.stack(resized)) > 127
+    resized = [Image.fromarray(shade).resize(size[::-1], Image.Resampling.BILINEAR) for shade in shades]
+    return torch.from_numpy(np.stack([np.asarray(image) for image in resized])) > 127

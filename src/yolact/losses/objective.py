@@ -88,6 +88,8 @@ class Objective:
         """Mask and mask IoU losses, image by image: the number of positives differs, and so do the sizes."""
         # Zero, but part of the graph: where nothing is positive, every parameter still gets a gradient.
         mask = mask_iou = raw.prototypes[:, :0].sum() + raw.coefficients[:, :0].sum()
+        if mask_rescoring is not None:
+            mask_iou = mask_iou + mask_rescoring(raw.prototypes[0, :0]).sum()
         for image, target in enumerate(targets):
             coefficients, rows = raw.coefficients[image][positives[image]], objects[image]
             found = len(rows)
@@ -187,7 +189,7 @@ def mask_iou_loss(
     large = truth.sum(dim=(1, 2)) > SMALLEST_RESCORED_AREA
     masks, truth, labels = masks[large], truth[large], labels[large]
     if len(masks) == 0:
-        return masks.sum()
+        return mask_rescoring(masks).sum()  # 0, and a gradient for every parameter
     binary = (masks > 0.5).float()
     shared = (binary * truth).sum(dim=(1, 2))
     iou = shared / (binary.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)) - shared)

@@ -51,6 +51,7 @@ def _peak(network: Yolact, config: TrainConfig, device: torch.device, images: in
     targets = [_target(height, width, device) for _ in range(images)]
     network = network.to(device).train()
     kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    buffers = [buffer.clone() for buffer in network.buffers()]
     memory = PeakMemory()
     before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
     with torch.random.fork_rng(devices=[]):
@@ -61,6 +62,8 @@ def _peak(network: Yolact, config: TrainConfig, device: torch.device, images: in
         losses = Objective(network.config)(replace(raw, **floats), targets, network.mask_rescoring)
         torch.stack(list(losses.values())).sum().backward()
     network.zero_grad(set_to_none=True)
+    for buffer, untouched in zip(network.buffers(), buffers, strict=True):
+        buffer.copy_(untouched)  # batch norm has seen noise
     main, gpu = memory.stop()
     return 1e6 * (gpu or 0.0) - before if device.type == "cuda" else 1e6 * (main or 0.0)
 

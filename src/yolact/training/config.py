@@ -66,8 +66,7 @@ class TrainConfig:
     """The mask loss looks inside the true boxes, as in the paper; otherwise at the whole image."""
 
     freeze: tuple[str, ...] = ()
-    """Parts that stay as they were loaded, by the beginning of their parameters' names: backbone, backbone.layer1, fpn,
-    protonet, head."""
+    """Parts of the network that stay as they were loaded: backbone, backbone.layer1, fpn, protonet, head."""
 
     batchnorm: Batchnorm = "auto"
     """`frozen`: the backbone's batch norm stays as it was loaded. `synchronized`: its statistics are of the images on
@@ -162,6 +161,9 @@ class TrainConfig:
         for field in ("mosaic", "copy_paste"):
             value = getattr(self, field)
             _check(0 <= value <= 1, f"{field} is {value}; it is a share, from 0 to 1")
+        devices = ("auto", "cpu", "cuda", "mps")
+        _check(self.device in devices, f"device is {self.device!r}; choose one of {', '.join(devices)}")
+        _check(self.seed < 2**32, f"seed is {self.seed}; it must be below 2^32")
         _check(self.zoom_out >= 1, f"zoom_out is {self.zoom_out}; it must be at least 1, which turns it off")
         low, high = self.jitter_scales
         _check(0 < low <= high, f"jitter_scales is {self.jitter_scales}; give a smallest and a largest, above 0")

@@ -30,6 +30,9 @@ Batch = tuple[Tensor, list[Target]]
 class TrainingModule(lightning.LightningModule):
     """A network and its objective."""
 
+    _sums: Tensor
+    """Of each loss over the finite batches of this epoch, and how many there were."""
+
     def __init__(self, network: Yolact, config: TrainConfig) -> None:
         """
         Raises:
@@ -49,9 +52,19 @@ class TrainingModule(lightning.LightningModule):
         self.skipped_steps = self.skipped_in_a_row = 0
         """Steps without a finite loss and finite gradients: their update is left out."""
         self._statistics: list[Tensor] = []
+        self._loss_names = ["box", "class", "mask"]
+        self._loss_names += ["semantic"] * (config.semantic_weight > 0)
+        self._loss_names += ["mask_iou"] * (network.mask_rescoring is not None)
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._hold_frozen()
+        smallest = min(network.config.image_size) * (1 - config.multi_scale)
+        if network.mask_rescoring is not None and smallest < 256:
+            raise ValueError(
+                f"multi_scale is {config.multi_scale}, which makes inputs of {smallest:.0f} pixels; mask_rescoring"
+                " needs at least 256: give a larger --image-size or a smaller --multi-scale"
+            )
+        self.register_buffer("_sums", torch.zeros(len(self._loss_names) + 1), persistent=False)
 
     def on_fit_start(self) -> None:
         if self.config.precision == "bf16" and self.device.type == "cpu":
@@ -75,6 +88,7 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(self._seed(self.trainer.global_rank))
         if batch_idx % self.config.accumulate == 0:
             self._statistics = [buffer.clone() for buffer in self.network.buffers()]
+            self._is_finite = torch.ones((), device=self.device)
 
     def _seed(self, place: int) -> int:
         """Of something that happens in this batch at a place of its own."""
@@ -87,12 +101,14 @@ class TrainingModule(lightning.LightningModule):
         with torch.autocast(images.device.type, enabled=False):
             losses = self._losses(_in_float32(raw), targets)
             total = torch.stack(list(losses.values())).sum()
-        together: dict[str, Any] = {"batch_size": len(images), "sync_dist": self.trainer.world_size > 1}
-        for name, value in losses.items() if torch.isfinite(total) else ():
-            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, **together)
-        self.log("loss", total.detach(), prog_bar=True, **together)
+        is_finite = torch.isfinite(total.detach())
+        self._is_finite = self._is_finite * is_finite
+        parts = [losses.get(name, total).detach() for name in self._loss_names]
+        self._sums += torch.where(is_finite, torch.stack([*parts, torch.ones_like(total)]), 0.0)
+        several = self.trainer.world_size > 1
+        self.log("loss", total.detach(), prog_bar=True, batch_size=len(images), sync_dist=several)
         # A loss that is not finite makes every gradient NaN, on every device: all of them then skip the step together.
-        return total * torch.where(torch.isfinite(total.detach()), 1.0, float("nan"))
+        return total * torch.where(is_finite, 1.0, float("nan"))
 
     def _losses(self, raw: RawOutput, targets: list[Target]) -> dict[str, Tensor]:
         """The objective; where the network's output is not finite, NaN, as cross-entropy refuses to be computed."""
@@ -112,22 +128,27 @@ class TrainingModule(lightning.LightningModule):
         if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             self.skipped_in_a_row = 0
             return
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and scaler.get_scale() > 1:
+        for buffer, before in zip(self.network.buffers(), self._statistics, strict=True):
+            buffer.copy_(before)  # batch norm has seen what was not finite
+        losses_are_finite = float(_mean_over_processes(self._is_finite)) == 1
+        if losses_are_finite and getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             return  # fp16 feels its way to the largest scale: it leaves the step out, and lowers the scale
         self.skipped_steps += 1
         self.skipped_in_a_row += 1
         for parameter in self.network.parameters():
             parameter.grad = None
-        for buffer, before in zip(self.network.buffers(), self._statistics, strict=True):
-            buffer.copy_(before)  # batch norm has seen what was not finite
 
     def on_train_epoch_start(self) -> None:
-        # Lightning sets all to training mode, at the start and after a validation.
         self.network.train()
         self._hold_frozen()
 
     def on_train_epoch_end(self) -> None:
+        # Summed here and not by Lightning, which waits forever if one process had nothing finite to log.
+        *sums, count = _mean_over_processes(self._sums.clone())
+        self._sums.zero_()
+        for name, value in zip(self._loss_names, sums, strict=True):
+            if count > 0:
+                self.log(f"train/{name}", value / count)
         self.log("skipped_steps", float(self.skipped_steps))
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
 
@@ -138,7 +159,7 @@ class TrainingModule(lightning.LightningModule):
         self.skipped_steps, self.skipped_in_a_row = checkpoint["skipped"]
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, RawOutput]:
-        """The raw output; `yolact.training.callbacks.Validation` turns it into AP."""
+        """The raw output; `yolact.training.validation.Validation` turns it into AP."""
         return {"raw": _in_float32(self.network(batch[0]))}
 
     def _hold_frozen(self) -> None:
@@ -165,7 +186,7 @@ def frozen_parts(network: Yolact, config: TrainConfig) -> list[nn.Module]:
     if config.freezes_batchnorm:
         frozen += [part for part in parts.values() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     held = {id(parameter) for part in frozen for parameter in part.parameters()}
-    if all(id(parameter) in held for parameter in network.parameters()):
+    if all(id(parameter) in held for parameter in network.parameters() if parameter.requires_grad):
         raise ValueError(f"freeze is {', '.join(config.freeze)}; nothing is left to train")
     return frozen
 

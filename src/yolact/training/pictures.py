@@ -69,7 +69,7 @@ class Pictures:
             functional.interpolate(sample.image[None], size, mode="bilinear", antialias=True)[0]
             .permute(1, 2, 0)
             .numpy(),
-            torch.stack(masks).numpy(),
+            torch.stack(masks).numpy() if masks else np.zeros((0, *size), np.float32),
             sample.boxes.numpy() * np.float32(scale),
             sample.labels.numpy(),
             np.ones(len(sample.labels), np.float32),

@@ -27,6 +27,9 @@ class Record:
 
     model: ModelConfig
     train: TrainConfig
+    processes: int
+    """How many train together: batches are shared out among them."""
+
     environment: dict[str, Any]
     """Processor, memory, and the versions of everything that computes."""
 
@@ -38,6 +41,7 @@ class Record:
             "data": self.data,
             "model": self.model.to_dict(),
             "train": self.train.to_dict(),
+            "processes": self.processes,
             "environment": self.environment,
             "fingerprints": self.fingerprints,
         }
@@ -54,7 +58,8 @@ class Record:
         try:
             content = json.loads((folder / RECORD).read_text())
             model, train = ModelConfig.from_dict(content["model"]), TrainConfig.from_dict(content["train"])
-            return cls(content["data"], model, train, content["environment"], content["fingerprints"])
+            rest = (content[name] for name in ("processes", "environment", "fingerprints"))
+            return cls(content["data"], model, train, *rest)
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{folder / RECORD} cannot be used ({type(error).__name__}: {error})") from None
 

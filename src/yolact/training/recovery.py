@@ -55,7 +55,7 @@ class Recovery(Callback):
     def _roll_back(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> int:
         """Returns the step that the state is of."""
         # Written by this very run: it holds optimizers, which weights_only refuses.
-        state = torch.load(self.out / STATE, map_location=pl_module.device, weights_only=False)
+        state = torch.load(self.out / STATE, map_location="cpu", weights_only=False)
         if self.averaged is None:
             pl_module.load_state_dict(state["state_dict"])
         else:
@@ -63,6 +63,8 @@ class Recovery(Callback):
         (optimizer,), (schedule,) = trainer.optimizers, (c.scheduler for c in trainer.lr_scheduler_configs)
         assert isinstance(schedule, LambdaLR)
         optimizer.load_state_dict(state["optimizer_states"][0])
+        precision = trainer.precision_plugin
+        precision.load_state_dict(state.get(type(precision).__qualname__, {}))
         schedule.base_lrs = [RATE_AFTER * float(rate) for rate in schedule.base_lrs]
         for group, base, share in zip(optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
             group["lr"] = base * share(schedule.last_epoch)

@@ -1,6 +1,8 @@
 """A run: one folder with everything that a training needed and gave."""
 
+import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -8,7 +10,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from yolact.config import ModelConfig
 from yolact.device import choose_device
@@ -31,6 +32,8 @@ from yolact.training.validation import Validation
 
 def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None) -> Path:
     """See `yolact.training.train`."""
+    if config.cache is not None:
+        config = replace(config, cache=config.cache.resolve())
     inputs = read_inputs(data, config.cache)
     out = _new_folder(out)
     model = model.with_classes(inputs.train.classes, inputs.category_ids())
@@ -45,7 +48,9 @@ def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None)
         say(f"batches of {config.images} images, as many as memory holds")
     loggers = build_loggers(config.loggers, out)
     out.mkdir(parents=True, exist_ok=True)
-    record = Record(str(data.resolve()), model, config, environment(), inputs.fingerprints())
+    record = Record(
+        str(data.resolve()), model, config, math.prod(processes(config)), environment(), inputs.fingerprints()
+    )
     rank_zero_only(record.write)(out)
     return _fit(module, inputs, out, loggers, None)
 
@@ -60,14 +65,21 @@ def resume(out: Path) -> Path:
         raise ValueError(
             f"{record.data} now has the classes {inputs.train.classes}; the run was for {record.model.class_names}"
         )
-    for split, now in inputs.fingerprints().items():
-        if now != record.fingerprints.get(split):
+    now = inputs.fingerprints()
+    for split in sorted(now.keys() | record.fingerprints.keys()):
+        if now.get(split) != record.fingerprints.get(split):
             raise ValueError(
                 f"the {split} data of {record.data} are not those that the run in {out} was started with; bring them"
                 f" back, or start a new run with --init {out / 'last.safetensors'}"
             )
     lightning.seed_everything(record.train.seed, verbose=False)
     _check_state(out / STATE)
+    _check_device(record.train, choose_device(record.train.device))
+    if math.prod(processes(record.train)) != record.processes:
+        raise ValueError(
+            f"the run in {out} was started with {record.processes} processes, now there are"
+            f" {math.prod(processes(record.train))}; resume it with as many, as the batches are shared out among them"
+        )
     network = _synchronized(build_model(record.model), record.train)
     loggers = build_loggers(record.train.loggers, out)
     return _fit(TrainingModule(network, record.train), inputs, out, loggers, out / STATE)
@@ -125,7 +137,7 @@ def _fit(module: TrainingModule, data: Inputs, out: Path, loggers: list[Logger],
             trainer.fit(module, batches, ckpt_path=state, weights_only=False)
             if validation is not None and validation.measured_at != trainer.global_step:
                 trainer.validate(module, batches, verbose=False)
-    except (Stopped, SIGTERMException):
+    except Stopped:
         raise Interrupted(
             f"stopped after {trainer.global_step} steps; go on with: yolact train --resume {out}"
         ) from None

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 from yolact import checkpoint
 from yolact.training.averaging import AveragedWeights
@@ -39,25 +40,30 @@ class SaveLast(Callback):
     def __init__(self, out: Path, averaged: AveragedWeights | None, save_every: int, accumulate: int) -> None:
         self.out, self.averaged = out, averaged
         self.save_every, self.accumulate = save_every, accumulate
-        self.stopping = False
+        self.stopping = self.heeding = False
 
     def save(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:
         """Both files, each complete or not at all."""
         unfinished = self.out / f".{STATE}.unfinished"
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:
-            sync(unfinished)
-            unfinished.replace(self.out / STATE)
-            sync(self.out)
+            # The weights first: a finished run that is resumed writes nothing more.
             network = self.averaged.network() if self.averaged else None
             about = {"step": str(trainer.global_step)}
             checkpoint.save(self.out / "last.safetensors", network or pl_module.network, about)
+            sync(unfinished)
+            unfinished.replace(self.out / STATE)
+            sync(self.out)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        if self.heeding:
+            # Lightning's own handler ends the process wherever it is, and waits for other processes within it.
+            signal.signal(signal.SIGTERM, self._interrupt)
         if trainer.global_step == 0:
             self.save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        self._agree(trainer)
         if self.stopping or pl_module.skipped_in_a_row == 0:
             self.save(trainer, pl_module)
         if self.stopping and trainer.global_step < trainer.max_steps:
@@ -68,11 +74,16 @@ class SaveLast(Callback):
     ) -> None:
         if (batch_idx + 1) % self.accumulate != 0:
             return  # gradients that wait for the rest of their step are not part of the state
+        self._agree(trainer)
         is_due = trainer.global_step % self.save_every == 0 or trainer.is_last_batch
         if self.stopping or (is_due and pl_module.skipped_in_a_row == 0):
             self.save(trainer, pl_module)
         if self.stopping and not trainer.is_last_batch:  # after the last one, the epoch's validation is still to come
             raise Stopped
+
+    def _agree(self, trainer: lightning.Trainer) -> None:
+        """Stop together: a signal may have reached one process only, or one of them a step later."""
+        self.stopping = trainer.strategy.reduce_boolean_decision(self.stopping, all=False)
 
     @contextmanager
     def heeding_interrupts(self) -> Iterator[None]:
@@ -80,10 +91,12 @@ class SaveLast(Callback):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self.heeding = True
         previous = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
+            self.heeding = False
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -91,7 +104,7 @@ class SaveLast(Callback):
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
-        print("\nsaving after this step; once more stops at once, without", flush=True)
+        rank_zero_only(print)("\nsaving after this step; once more stops at once, without", flush=True)
 
 
 def sync(path: Path) -> None:

@@ -54,8 +54,6 @@ def build_trainer(
     devices, machines = processes(config)
     batches = Share(config.images, 0, devices * machines, config.accumulate).batches(images)
     steps = config.epochs * batches // config.accumulate if config.steps is None else config.steps
-    # The rescoring of masks gets no gradient where an image has no mask that is large enough.
-    strategy = "ddp_find_unused_parameters_true" if devices * machines > 1 else "auto"
     with quiet():
         return lightning.Trainer(
             max_steps=steps,
@@ -70,14 +68,15 @@ def build_trainer(
             logger=loggers,
             profiler=waiting,
             log_every_n_steps=max(min(10, batches // config.accumulate), 1),
-            check_val_every_n_epoch=config.validate_every,
+            # In batches, as the number of the epoch is not to be trusted after a run has been resumed.
+            val_check_interval=batches * config.validate_every,
+            check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if validates else 0,
             enable_checkpointing=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             default_root_dir=out,
-            strategy=strategy,
         )
 
 

@@ -77,7 +77,9 @@ class Validation(Callback):
             for name, value in figures[kind].items():
                 shown = kind == "mask" and name in ("AP", "AP50")
                 pl_module.log(f"val/{kind}_{name}", value, prog_bar=shown, rank_zero_only=True)
-        self._compare(figures["mask"]["AP"], trainer, pl_module, {k: dict(figures[k]) for k in ("box", "mask")})
+        # One process decides: a difference in the last digit would have one stop and the others wait for it.
+        mask_ap = trainer.strategy.broadcast(figures["mask"]["AP"])
+        self._compare(mask_ap, trainer, pl_module, {k: dict(figures[k]) for k in ("box", "mask")})
         if trainer.is_global_zero:
             sheet = self.pictures.save(trainer.global_step)
             for logger in trainer.loggers:

@@ -1,6 +1,6 @@
 """`yolact data anchors`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +39,6 @@ class Anchors:
             raise ValueError(f"--scales-per-level is {self.scales_per_level}; it must be at least 1")
         data = DataConfig.read(self.data, self.root)
         model = PRESETS[self.preset].build()
-        model = model if self.image_size is None else replace(model, image_size=self.image_size)
+        model = model if self.image_size is None else model.at_size(self.image_size)
         print(propose(data, class_names(data), model, self.scales_per_level).table())
         return 0

@@ -1,6 +1,6 @@
 """`yolact data check`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +50,7 @@ class Check:
             raise ValueError("--samples, --examples and --seed must not be negative")
         data = DataConfig.read(self.data, self.root)
         model = PRESETS[self.preset].build()
-        model = model if self.image_size is None else replace(model, image_size=self.image_size)
+        model = model if self.image_size is None else model.at_size(self.image_size)
         if self.out is not None:  # refused before minutes of work
             try:
                 self.out.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ class Train:
     """The folder of an interrupted run to go on with; nothing else is needed."""
 
     image_size: tuple[int, int] | None = None
-    """Height and width of the network's input. None: the preset's."""
+    """Height and width of the network's input; the preset's anchors grow or shrink along. None: the preset's."""
 
     num_prototypes: int | None = None
     """k of the paper. None: the preset's."""
@@ -65,13 +65,13 @@ class Train:
             raise ValueError("no data set; give a data.yaml, or --resume with the folder of a run")
         if self.preset not in PRESETS:
             raise ValueError(f"preset {self.preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-        wanted = {name: getattr(self, name) for name in ("image_size", "num_prototypes", "width")}
+        wanted = {name: getattr(self, name) for name in ("num_prototypes", "width")}
         changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         changes["parity"] = False  # what following the original costs in training, nobody has to pay
         changes |= self._anchors()
-        training.train(
-            locate(self.data, self.root), replace(PRESETS[self.preset].build(), **changes), self.recipe, self.out
-        )
+        model = PRESETS[self.preset].build()
+        model = model.at_size(self.image_size) if self.image_size else model
+        training.train(locate(self.data, self.root), replace(model, **changes), self.recipe, self.out)
         return 0
 
     def _anchors(self) -> dict[str, Any]:

@@ -1,0 +1,14 @@
+from yolact.presets import yolact_resnet101, yolact_resnet101_400, yolact_resnet101_700
+
+
+def test_anchors_follow_the_size_of_the_input() -> None:
+    """As in the original's configurations for 400 and 700 pixels, which round down."""
+    for other in (yolact_resnet101_400(), yolact_resnet101_700()):
+        scaled = yolact_resnet101().at_size(other.image_size)
+        assert scaled.image_size == other.image_size
+        for ours, theirs in zip(scaled.anchor_scales, other.anchor_scales, strict=True):
+            assert all(0 <= a - b < 1.05 for a, b in zip(ours, theirs, strict=True))
+
+
+def test_the_same_size_changes_nothing() -> None:
+    assert yolact_resnet101().at_size((550, 550)) == yolact_resnet101()

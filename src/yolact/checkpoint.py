@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from yolact.config import ModelConfig
 from yolact.model import Yolact, build_model
 from yolact.presets import PRESETS
 from yolact.weights_file import FORMAT, read_original, read_safetensors
+from yolact.whole_files import written_whole
 
 SHIPPED = "yolact-people"
 """The weights inside the package, which `load()` gives when it is asked for nothing else."""
@@ -54,17 +54,9 @@ def save(
         raise ValueError(f"{path} should end in .safetensors")
     tensors = {name: _shrink(name, value, dtype) for name, value in network.state_dict().items()}
     header = {**(metadata or {}), "yolact_format": FORMAT, "config": json.dumps(network.config.to_dict())}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
+    with written_whole(path, lasting=True) as unfinished:
         # Not `save_file`: that makes files which nobody but their owner can read.
-        with unfinished.open("wb") as file:
-            file.write(safetensors.torch.save(tensors, header))
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut may leave the new name with half of the bytes
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        unfinished.write_bytes(safetensors.torch.save(tensors, header))
     return path
 
 

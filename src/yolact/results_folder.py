@@ -9,7 +9,6 @@ out/images.json              `images` (id, file_name, width, height, picture) an
 
 import json
 import re
-import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image
 from yolact.config import ModelConfig
 from yolact.images import read_image
 from yolact.instances import Instances
+from yolact.whole_files import written_whole
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -88,14 +88,8 @@ class ResultsFolder:
 
     def _write(self, path: Path, write: Callable[[Path], object]) -> None:
         self.replaced += path.exists()
-        unfinished = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-        try:
+        with written_whole(path) as unfinished:
             write(unfinished)
-            unfinished.replace(path)
-        except OSError as error:
-            raise OSError(f"cannot write {path} ({error.strerror or error}); choose another --out") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 def _saver(picture: Image.Image) -> Callable[[Path], object]:

@@ -114,6 +114,6 @@ def test_a_folder_that_cannot_be_written(hostile: Path, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match=r"cannot write .*report.json .*No space left.*; choose another --out"):
+    with pytest.raises(OSError, match=r"cannot write .*report.json .*No space left.*; choose another place"):
         write_sheet(report, tmp_path / "out", samples=1)
     assert list((tmp_path / "out").iterdir()) == []

@@ -15,7 +15,7 @@ from yolact.config import DetectConfig
 from yolact.deployable import Deployable
 from yolact.predictor import Predictor
 from yolact.runtimes import openvino
-from yolact.runtimes.exported import Description, written_whole
+from yolact.runtimes.exported import Description
 from yolact.runtimes.onnxruntime import OnnxRuntime
 from yolact.runtimes.openvino import OpenVinoRuntime
 from yolact.runtimes.torch_export import TorchExportRuntime
@@ -168,16 +168,6 @@ def test_opening_by_name(crowded_onnx: Path, crowded_pt2: Path, people_xml: Path
 def test_openvino_is_not_given_a_resize_that_it_gets_wrong():
     with pytest.raises(ValueError, match="leave out the low-pass"):
         openvino.convert(Deployable(crowded(), DetectConfig()))
-
-
-def test_files_appear_whole_or_not_at_all(tmp_path: Path):
-    path = tmp_path / "new" / "file"
-    with pytest.raises(TypeError), written_whole(path) as unfinished:
-        unfinished.write_text(3)  # type: ignore[arg-type]
-    assert list((tmp_path / "new").iterdir()) == []
-    with written_whole(path) as unfinished:
-        unfinished.write_text("whole")
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["file"]
 
 
 class Trap:

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from yolact.data.annotations import read_image
+from yolact.whole_files import written_whole
 
 
 class PixelCache:
@@ -38,15 +38,11 @@ class PixelCache:
             return np.load(cached)
         except (OSError, ValueError, EOFError):  # not there, or damaged
             pixels = read_image(path, size)
-        unfinished = cached.with_name(f".{cached.name}.{uuid.uuid4().hex}")
         try:
-            with unfinished.open("wb") as file:
+            with written_whole(cached) as unfinished, unfinished.open("wb") as file:
                 np.save(file, pixels)
-            unfinished.replace(cached)
         except OSError:  # the disk is full: this photograph is decoded each time
             pass
-        finally:
-            unfinished.unlink(missing_ok=True)
         return pixels
 
     @staticmethod

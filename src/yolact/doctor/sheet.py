@@ -1,8 +1,6 @@
 """The report as files: report.json, sheet.html to read, and sheet.png where no browser is at hand."""
 
 import json
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -12,6 +10,7 @@ from yolact.doctor.findings import Finding, printable
 from yolact.doctor.page import Section, render
 from yolact.doctor.pictures import SIDE, Picture, finding_pictures, sample_pictures
 from yolact.doctor.report import Report
+from yolact.whole_files import written_whole
 
 COLUMNS = 4
 GAP = 12
@@ -37,12 +36,14 @@ def write_sheet(report: Report, folder: Path, samples: int = 24, examples: int =
     sections = sorted(shown, key=lambda section: ("error", "sample", "note").index(section.kind))
     text = json.dumps(report.to_dict(), indent=2)
     page, picture = render(report, sections), contact_sheet(sections)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        _written(folder / "report.json", lambda file: file.write_text(text, encoding="utf-8")),
-        _written(folder / "sheet.html", lambda file: file.write_text(page, encoding="utf-8")),
-        _written(folder / "sheet.png", lambda file: picture.save(file, "PNG")),
-    ]
+    files = [folder / name for name in ("report.json", "sheet.html", "sheet.png")]
+    with written_whole(files[0]) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    with written_whole(files[1]) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    with written_whole(files[2]) as unfinished:
+        picture.save(unfinished, "PNG")
+    return files
 
 
 def _section(report: Report, finding: Finding, examples: int) -> Section:
@@ -79,16 +80,3 @@ def contact_sheet(sections: list[Section]) -> Image.Image:
 def _cut(text: str, most: int) -> str:
     text = printable(text)
     return text if len(text) <= most else text[: most - 3] + "..."
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """A file that appears complete or not at all."""
-    unfinished = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        write(unfinished)
-        unfinished.replace(path)
-    except OSError as error:
-        raise OSError(f"cannot write {path} ({error.strerror or error}); choose another --out") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path

@@ -26,7 +26,7 @@ from yolact.evaluate.plots import plot_confusion, plot_precision
 from yolact.evaluate.precision import FIGURES
 from yolact.evaluate.result_files import ResultFiles
 from yolact.predictor import Predictor
-from yolact.runtimes.exported import written_whole
+from yolact.whole_files import written_whole
 
 __all__ = ["FIGURES", "KINDS", "CocoEvaluator", "Evaluation", "annotated_source", "evaluate"]
 

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from yolact.evaluate.pairing import Pairing
 from yolact.evaluate.scene import Objects
-from yolact.runtimes.exported import written_whole
+from yolact.whole_files import written_whole
 
 PRINTED = 8
 """Up to this many classes, the table fits a terminal."""

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from yolact.evaluate.errors import ErrorKind, WorstErrors
-from yolact.runtimes.exported import written_whole
+from yolact.whole_files import written_whole
 
 SECTIONS: dict[ErrorKind, tuple[str, str]] = {
     "missed": ("Missed", "Objects that no detection stands for, the largest first."),

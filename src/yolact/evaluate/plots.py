@@ -7,7 +7,7 @@ import numpy as np
 
 from yolact.evaluate.confusion import Confusion
 from yolact.evaluate.precision import RECALLS, Precision
-from yolact.runtimes.exported import written_whole
+from yolact.whole_files import written_whole
 
 CURVES = (0.5, 0.75, 0.9)
 """IoU of the curves."""

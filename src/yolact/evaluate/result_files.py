@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from yolact.data.ground_truth import Kind
-from yolact.runtimes.exported import written_whole
+from yolact.whole_files import written_whole
 
 
 class ResultFiles:

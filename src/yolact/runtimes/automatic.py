@@ -23,7 +23,7 @@ from yolact.config import DetectConfig
 from yolact.deployable import Deployable, Operation
 from yolact.model import Yolact
 from yolact.runtimes import Precision, Runtime, RuntimeKind
-from yolact.runtimes.exported import written_whole
+from yolact.whole_files import written_whole
 
 ROUNDS, WARM_UP = 5, 2
 """Photographs that each runtime is timed on, and before that."""

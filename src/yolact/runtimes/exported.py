@@ -1,9 +1,7 @@
 """What runtimes of exported graphs have in common: what a file says of itself, and what it is run on."""
 
 import json
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -213,15 +211,3 @@ def _one_of(outputs: Outputs, i: int, detect: DetectConfig | None) -> Outputs:
     rows = set(found) - {"count", "prototypes"}
     found |= {name: found[name][:, : detect.top_k] for name in rows}
     return {**found, "count": np.minimum(found["count"], detect.top_k)}
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which then takes its place: files appear complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -9,8 +9,9 @@ from jaxtyping import Float32, UInt8
 
 from yolact.deployable import Deployable
 from yolact.runtimes import Precision
-from yolact.runtimes.exported import IMAGES, CutGraphRuntime, Description, Outputs, written_whole
+from yolact.runtimes.exported import IMAGES, CutGraphRuntime, Description, Outputs
 from yolact.runtimes.onnx_graph import PIXELS, cut, need_onnx, to_onnx
+from yolact.whole_files import written_whole
 
 if TYPE_CHECKING:
     import onnx_ir

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yolact.deployable import COMPACT, Deployable, Operation
-from yolact.runtimes.exported import FRACTIONS, IMAGES, METADATA, Description, written_whole
+from yolact.runtimes.exported import FRACTIONS, IMAGES, METADATA, Description
 from yolact.runtimes.onnx_graph import to_onnx
+from yolact.whole_files import written_whole
 
 if TYPE_CHECKING:
     import openvino

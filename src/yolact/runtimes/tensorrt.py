@@ -14,8 +14,9 @@ from jaxtyping import UInt8
 
 from yolact.deployable import Deployable, Operation
 from yolact.runtimes import Precision, UnfitPhotographError
-from yolact.runtimes.exported import Description, GraphRuntime, Outputs, written_whole
+from yolact.runtimes.exported import Description, GraphRuntime, Outputs
 from yolact.runtimes.onnx_graph import PIXELS, to_onnx
+from yolact.whole_files import written_whole
 
 if TYPE_CHECKING:
     import onnx_ir

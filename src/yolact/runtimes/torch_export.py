@@ -15,7 +15,8 @@ from torch.fx import GraphModule
 from yolact.deployable import SIDES, Deployable, Operation, to_program
 from yolact.device import choose_device
 from yolact.runtimes import Precision, UnfitPhotographError
-from yolact.runtimes.exported import METADATA, Description, GraphRuntime, Outputs, written_whole
+from yolact.runtimes.exported import METADATA, Description, GraphRuntime, Outputs
+from yolact.whole_files import written_whole
 
 PLAIN: tuple[Operation, ...] = ("deformable",)
 """What `Deployable` should write with simpler operators: PyTorch alone has no deformable convolution."""

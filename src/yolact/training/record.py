@@ -12,6 +12,7 @@ from yolact.config import ModelConfig
 from yolact.data.coco import CocoDataset, Source
 from yolact.host import host_facts
 from yolact.training.config import TrainConfig
+from yolact.whole_files import written_whole
 
 RECORD = "run.json"
 
@@ -45,9 +46,8 @@ class Record:
             "environment": self.environment,
             "fingerprints": self.fingerprints,
         }
-        unfinished = folder / f".{RECORD}.unfinished"
-        unfinished.write_text(json.dumps(content, indent=2))
-        unfinished.replace(folder / RECORD)
+        with written_whole(folder / RECORD) as unfinished:
+            unfinished.write_text(json.dumps(content, indent=2))
 
     @classmethod
     def read(cls, folder: Path) -> "Record":

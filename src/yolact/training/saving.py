@@ -1,6 +1,5 @@
 """The state of a run on disk, whole at any moment, and what happens on Ctrl-C."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from yolact import checkpoint
 from yolact.training.averaging import AveragedWeights
 from yolact.training.module import TrainingModule
+from yolact.whole_files import synchronize
 
 STATE = "last.ckpt"
 """Everything that a run needs to go on."""
@@ -51,9 +51,9 @@ class SaveLast(Callback):
             network = self.averaged.network() if self.averaged else None
             about = {"step": str(trainer.global_step)}
             checkpoint.save(self.out / "last.safetensors", network or pl_module.network, about)
-            sync(unfinished)
+            synchronize(unfinished)
             unfinished.replace(self.out / STATE)
-            sync(self.out)
+            synchronize(self.out)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         if self.heeding:
@@ -105,15 +105,3 @@ class SaveLast(Callback):
             raise KeyboardInterrupt
         self.stopping = True
         rank_zero_only(print)("\nsaving after this step; once more stops at once, without", flush=True)
-
-
-def sync(path: Path) -> None:
-    """Have the system write a file, or the names in a folder, to the disk: a power cut shall not leave half of it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -52,7 +52,7 @@ class Benchmark:
         from yolact.benchmark import measure, read_photographs
         from yolact.data.source import DataConfig
         from yolact.evaluate import annotated_source, evaluate
-        from yolact.runtimes.exported import written_whole
+        from yolact.whole_files import written_whole
 
         if self.source is not None and self.model.weights is not None:
             raise ValueError(f"weights are given twice: {self.source} and --weights {self.model.weights}; give one")

@@ -1,0 +1,43 @@
+"""Files that appear complete or not at all, whatever happens while they are written."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path, lasting: bool = False) -> Iterator[Path]:
+    """A path beside `path` to write to, which then takes its place; its folder is made if it is missing.
+
+    Args:
+        lasting: wait until the disk has it, so that not even a power cut leaves the name with half of the bytes.
+
+    Raises:
+        OSError: it cannot be written, such as to a full disk. What was there before is left as it was.
+    """
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        if lasting:
+            synchronize(unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path} ({error.strerror or error}); choose another place") from error
+    finally:
+        with suppress(OSError):  # what is in the way has been said already
+            unfinished.unlink(missing_ok=True)
+
+
+def synchronize(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,7 +11,7 @@ Boxes are (x1, y1, x2, y2) unless the name says otherwise. Inside the model, the
 fractions of the network input; `yolact.instances.Instances`, at the border, has pixels of the original image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -58,6 +58,11 @@ class RawOutput:
 
     semantic_logits: Float[Tensor, "B C Hs Ws"] | None = None
     """Per-pixel classes for the training-only loss; None in evaluation mode."""
+
+    def float(self) -> "RawOutput":
+        """The same in float32, as losses and scores need it: bfloat16 has three digits."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: each.float() for name, each in tensors.items() if isinstance(each, Tensor)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ import torch
 
 from locations import ROOT
 from synthetic import write_dataset
-from yolact.presets import yolact_mobilenetv4
+from tiny import TINY
 from yolact.training import TrainConfig, resume, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
 
-TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
 RECIPE = TrainConfig(
     epochs=3,
     batch_size=2,

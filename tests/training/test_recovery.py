@@ -7,27 +7,16 @@ from typing import Any
 import pytest
 import torch
 
+import tiny
 from synthetic import write_dataset
+from tiny import TINY
 from yolact import checkpoint
-from yolact.presets import yolact_mobilenetv4
-from yolact.training import TrainConfig, recovery, train
+from yolact.training import recovery, train
 from yolact.training.module import TrainingModule
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
 
-TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
-RECIPE = TrainConfig(
-    epochs=8,
-    batch_size=2,
-    workers=0,
-    device="cpu",
-    backbone_weights="none",
-    learning_rate=0.01,
-    schedule="cosine",
-    warmup_steps=0,
-    batchnorm="trained",
-    pictures=0,
-)
+RECIPE = replace(tiny.RECIPE, epochs=8, schedule="cosine", batchnorm="trained", pictures=0)
 
 
 @pytest.fixture

@@ -12,23 +12,12 @@ import pytest
 import torch
 
 from synthetic import write_dataset
-from yolact import checkpoint
-from yolact.presets import yolact_mobilenetv4
-from yolact.training import TrainConfig, resume, train
+from tiny import RECIPE, TINY, same
+from yolact.training import resume, train
 from yolact.training.saving import SaveLast
 from yolact.training.validation import Validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
-
-TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
-RECIPE = TrainConfig(
-    epochs=2, batch_size=2, workers=0, device="cpu", backbone_weights="none", learning_rate=0.01, warmup_steps=0
-)
-
-
-def same(a: Path, b: Path) -> bool:
-    left, right = checkpoint.load(a).state_dict(), checkpoint.load(b).state_dict()
-    return all(torch.equal(left[name], right[name]) for name in left)
 
 
 @pytest.fixture(scope="module")

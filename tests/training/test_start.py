@@ -5,12 +5,12 @@ import timm
 import torch
 from torch import Tensor
 
+from tiny import TINY
 from yolact.model import build_model
 from yolact.presets import yolact_mobilenetv4
 from yolact.training import TrainConfig, start
 from yolact.training.start import initialize, load_backbone
 
-TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
 BACKBONE = TINY.backbone
 
 

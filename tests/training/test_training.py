@@ -12,21 +12,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from synthetic import write_dataset
+from tiny import RECIPE, TINY, same
 from yolact import checkpoint
 from yolact.config import ModelConfig
 from yolact.data.coco import CocoDataset
 from yolact.model import build_model
-from yolact.presets import yolact_mobilenetv4
 from yolact.training import TrainConfig, batch_size, resume, run, train, validation
 from yolact.training.module import TrainingModule
 from yolact.training.pictures import MARGIN, TILE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
-
-TINY = yolact_mobilenetv4(image_size=(64, 64), width=16, num_prototypes=4)
-RECIPE = TrainConfig(
-    epochs=2, batch_size=2, workers=0, device="cpu", backbone_weights="none", learning_rate=0.01, warmup_steps=0
-)
 
 
 @pytest.fixture
@@ -59,11 +54,6 @@ def annotations(data_yaml: Path, change: Any, split: str = "train") -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-
-
-def same(a: Path, b: Path) -> bool:
-    left, right = checkpoint.load(a).state_dict(), checkpoint.load(b).state_dict()
-    return all(torch.equal(left[name], right[name]) for name in left)
 
 
 class TestRun:

@@ -1,15 +1,14 @@
 """How many images a batch can have on this machine."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from yolact.host import PeakMemory
 from yolact.losses.objective import Objective
 from yolact.model import Yolact
-from yolact.structures import RawOutput, Target
+from yolact.structures import Target
 from yolact.training.config import TrainConfig
 
 LARGEST = 64
@@ -58,20 +57,13 @@ def _peak(network: Yolact, config: TrainConfig, device: torch.device, images: in
         batch = torch.randn(images, 3, height, width, device=device)
         with torch.autocast(device.type, kinds.get(config.precision), enabled=config.precision in kinds):
             raw = network(batch)
-        floats = {name: value.float() for name, value in _tensors(raw).items()}
-        losses = Objective(network.config)(replace(raw, **floats), targets, network.mask_rescoring)
+        losses = Objective(network.config)(raw.float(), targets, network.mask_rescoring)
         torch.stack(list(losses.values())).sum().backward()
     network.zero_grad(set_to_none=True)
     for buffer, untouched in zip(network.buffers(), buffers, strict=True):
         buffer.copy_(untouched)  # batch norm has seen noise
     main, gpu = memory.stop()
     return 1e6 * (gpu or 0.0) - before if device.type == "cuda" else 1e6 * (main or 0.0)
-
-
-def _tensors(raw: RawOutput) -> dict[str, Tensor]:
-    """The fields that are tensors."""
-    values = {field.name: getattr(raw, field.name) for field in fields(raw)}
-    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _target(height: int, width: int, device: torch.device) -> Target:

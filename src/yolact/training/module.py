@@ -1,6 +1,6 @@
 """The fit, on Lightning: what a step does, and where batches come from."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import lightning
@@ -99,7 +99,7 @@ class TrainingModule(lightning.LightningModule):
         raw = self.network(images)
         # Probabilities near 0 and 1, sums over thousands of anchors: the loss needs all of float32.
         with torch.autocast(images.device.type, enabled=False):
-            losses = self._losses(_in_float32(raw), targets)
+            losses = self._losses(raw.float(), targets)
             total = torch.stack(list(losses.values())).sum()
         is_finite = torch.isfinite(total.detach())
         self._is_finite = self._is_finite * is_finite
@@ -160,7 +160,7 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, RawOutput]:
         """The raw output; `yolact.training.validation.Validation` turns it into AP."""
-        return {"raw": _in_float32(self.network(batch[0]))}
+        return {"raw": self.network(batch[0]).float()}
 
     def _hold_frozen(self) -> None:
         for part in self.frozen:
@@ -241,10 +241,6 @@ def _leave_autocast(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
 
 def _enter_autocast(*_: Any) -> None:
     torch.set_autocast_enabled("cpu", True)
-
-
-def _in_float32(raw: RawOutput) -> RawOutput:
-    return replace(raw, **{f.name: v.float() for f in fields(raw) if isinstance(v := getattr(raw, f.name), Tensor)})
 
 
 def _to(target: Target, device: torch.device) -> Target:

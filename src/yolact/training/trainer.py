@@ -75,6 +75,7 @@ def build_trainer(
             limit_val_batches=1.0 if validates else 0,
             enable_checkpointing=False,
             enable_model_summary=False,
+            enable_progress_bar=False,
             use_distributed_sampler=False,
             default_root_dir=out,
         )

@@ -23,6 +23,12 @@ BASELINE = "prototypes-32"
 
 PEER = "mask-rcnn"
 
+PROPOSED_ANCHORS = {
+    "anchor_scales": ((34.9,), (71.8,), (110.0,), (110.0,), (168.0,)),
+    "anchor_ratios": (0.199, 0.309, 0.443),
+}
+"""What `yolact data anchors` says of Penn-Fudan's training photographs at `IMAGE_SIZE`."""
+
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "prototypes-32": {},
     "no-semantic": {"train": {"semantic_weight": 0.0}},
@@ -31,6 +37,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "prototypes-128": {"model": {"num_prototypes": 128}},
     "prototypes-16": {"model": {"num_prototypes": 16}},
     "prototypes-64": {"model": {"num_prototypes": 64}},
+    "proposed-anchors": {"model": PROPOSED_ANCHORS},
     PEER: {},
     "no-crop": {"train": {"crop_masks": False}},
 }

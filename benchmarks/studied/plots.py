@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from studied.runs import BASELINE, PEER
+from studied.runs import BASELINE, FITTED, PEER
 from studied.tables import ByVariant, Result, figure
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -99,7 +99,11 @@ def ap_by_iou(results: ByVariant, file: Path) -> None:
     page, row = blank(2, 8.0, 3.4)
     thresholds = np.arange(0.5, 0.96, 0.05)
     for axes, kind in zip(row, ("box", "mask"), strict=True):
-        for variant, color, mark, name in ((BASELINE, BLUE, "o", "YOLACT"), (PEER, ORANGE, "s", "Mask R-CNN")):
+        for variant, color, mark, name in (
+            (BASELINE, BLUE, "o", "YOLACT"),
+            (FITTED, GREEN, "^", "YOLACT, proposed anchors"),
+            (PEER, ORANGE, "s", "Mask R-CNN"),
+        ):
             curves = [100 * np.array(result[kind]["by_iou"]) for result in results.get(variant, ())]
             for curve in curves:
                 axes.plot(thresholds, curve, color=color, alpha=0.35, linewidth=0.8)

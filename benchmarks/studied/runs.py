@@ -29,6 +29,9 @@ PROPOSED_ANCHORS = {
 }
 """What `yolact data anchors` says of Penn-Fudan's training photographs at `IMAGE_SIZE`."""
 
+FITTED = "proposed-anchors"
+"""The paper's network with anchors like the people to find."""
+
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "prototypes-32": {},
     "no-semantic": {"train": {"semantic_weight": 0.0}},
@@ -37,7 +40,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "prototypes-128": {"model": {"num_prototypes": 128}},
     "prototypes-16": {"model": {"num_prototypes": 16}},
     "prototypes-64": {"model": {"num_prototypes": 64}},
-    "proposed-anchors": {"model": PROPOSED_ANCHORS},
+    FITTED: {"model": PROPOSED_ANCHORS},
     PEER: {},
     "no-crop": {"train": {"crop_masks": False}},
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from studied.runs import BASELINE, PEER
+from studied.runs import BASELINE, FITTED, PEER
 
 Result = Mapping[str, Any]
 ByVariant = Mapping[str, Sequence[Result]]
@@ -130,36 +130,40 @@ def crop(results: ByVariant) -> list[str]:
 
 
 def peer(results: ByVariant) -> list[str]:
-    """Ours beside Mask R-CNN, and the gaps."""
-    ours, theirs = results.get(BASELINE, ()), results.get(PEER, ())
+    """Ours, with the paper's anchors and with fitting ones, beside Mask R-CNN, and the gaps."""
+    ours, fitted, theirs = (results.get(variant, ()) for variant in (BASELINE, FITTED, PEER))
     rows = []
     for kind in ("box", "mask"):
         for name in ("AP", "AP50", "AP75", "APm", "APl"):
             path = f"{kind}.{name}"
-            gap = difference(paired(ours, theirs, path))
-            rows.append([f"{kind} {name}", column(ours, path), column(theirs, path), gap])
-    rows.append(["mask AP, true boxes", column(ours, "mask_perfect_boxes.AP"), "", ""])
-    return table(["", "YOLACT", "Mask R-CNN", "YOLACT less Mask R-CNN"], rows)
+            gaps = [difference(paired(of, theirs, path)) for of in (ours, fitted)]
+            rows.append([f"{kind} {name}", *(column(of, path) for of in (ours, fitted, theirs)), *gaps])
+    path = "mask_perfect_boxes.AP"
+    rows.append(["mask AP, true boxes", column(ours, path), column(fitted, path), "", "", ""])
+    names = (
+        "YOLACT",
+        "with proposed anchors",
+        "Mask R-CNN",
+        "YOLACT less Mask R-CNN",
+        "with proposed anchors, less it",
+    )
+    return table(["", *names], rows)
 
 
 def objects(results: ByVariant) -> list[str]:
-    """IoU of boxes and masks of the objects that both found, with the same seed; all seeds together."""
-    ours = {result["seed"]: result["objects"] for result in results.get(BASELINE, ())}
-    theirs = {result["seed"]: result["objects"] for result in results.get(PEER, ())}
-    pairs = [
-        (ours[seed][name], theirs[seed][name])
-        for seed in ours.keys() & theirs.keys()
-        for name in ours[seed].keys() & theirs[seed].keys()
-    ]
-    if not pairs:
+    """IoU of boxes and masks of the objects that all found, with the same seed; all seeds together."""
+    names = {BASELINE: "YOLACT", FITTED: "YOLACT, proposed anchors", PEER: "Mask R-CNN"}
+    found = {variant: {r["seed"]: r["objects"] for r in results.get(variant, ())} for variant in names}
+    seeds = set.intersection(*(set(of) for of in found.values()))
+    common = {seed: set.intersection(*(set(of[seed]) for of in found.values())) for seed in seeds}
+    if not any(common.values()):
         return [PENDING]
-    mine, peers = (np.array(side) for side in zip(*pairs, strict=True))
-    rows = [
-        [name, f"{a[:, 0].mean():.3f}", f"{a[:, 1].mean():.3f}", f"{(a[:, 1] > 0.85).mean():.2f}"]
-        for name, a in (("YOLACT", mine), ("Mask R-CNN", peers))
-    ]
-    header = [f"{len(pairs)} objects that both found", "box IoU", "mask IoU", "share with mask IoU above 0.85"]
-    return table(header, rows)
+    rows = []
+    for variant, name in names.items():
+        ious = np.array([found[variant][seed][each] for seed in seeds for each in common[seed]])
+        rows.append([name, *(f"{mean:.3f}" for mean in ious.mean(axis=0)), f"{(ious[:, 1] > 0.85).mean():.2f}"])
+    count = sum(len(of) for of in common.values())
+    return table([f"{count} objects that all found", "box IoU", "mask IoU", "share with mask IoU above 0.85"], rows)
 
 
 def suppression(nms: Result, results: ByVariant) -> list[str]:

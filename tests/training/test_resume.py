@@ -131,5 +131,5 @@ class TestResume:
         assert (out / "last.safetensors").read_bytes() == before
 
     def test_a_folder_without_a_run(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"has no run\.json and last\.ckpt"):
+        with pytest.raises(ValueError, match=r"has no run\.json; name the folder of a run"):
             resume(tmp_path)

@@ -57,9 +57,9 @@ def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None)
 
 def resume(out: Path) -> Path:
     """See `yolact.training.resume`."""
-    if not (out / RECORD).is_file() or not (out / STATE).is_file():
-        raise ValueError(f"{out} has no {RECORD} and {STATE}; name the folder of a run that has saved a state")
-    record = Record.read(out)
+    if not (out / RECORD).is_file():
+        raise ValueError(f"{out} has no {RECORD}; name the folder of a run")
+    record, state = Record.read(out), out / STATE
     inputs = read_inputs(Path(record.data), record.train.cache)
     if inputs.train.classes != record.model.class_names:
         raise ValueError(
@@ -73,7 +73,6 @@ def resume(out: Path) -> Path:
                 f" back, or start a new run with --init {out / 'last.safetensors'}"
             )
     lightning.seed_everything(record.train.seed, verbose=False)
-    _check_state(out / STATE)
     _check_device(record.train, choose_device(record.train.device))
     if math.prod(processes(record.train)) != record.processes:
         raise ValueError(
@@ -81,8 +80,12 @@ def resume(out: Path) -> Path:
             f" {math.prod(processes(record.train))}; resume it with as many, as the batches are shared out among them"
         )
     network = _synchronized(build_model(record.model), record.train)
-    loggers = build_loggers(record.train.loggers, out)
-    return _fit(TrainingModule(network, record.train), inputs, out, loggers, out / STATE)
+    module, loggers = TrainingModule(network, record.train), build_loggers(record.train.loggers, out)
+    if not state.exists():  # killed before it had saved any
+        say(initialize(network, record.train))
+        return _fit(module, inputs, out, loggers, None)
+    _check_state(state)
+    return _fit(module, inputs, out, loggers, state)
 
 
 def _check_device(config: TrainConfig, device: torch.device) -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from yolact.data.coco import CocoDataset
 from yolact.instances import Instances
 from yolact.visualize import Style, draw
+from yolact.whole_files import written_whole
 
 TILE = 320
 """Width and height of a picture on the sheet, in pixels."""
@@ -48,15 +49,16 @@ class Pictures:
         """Write the sheet, and return it; None if nothing was added."""
         if not self._found:
             return None
-        self.folder.mkdir(exist_ok=True)
         if not (self.folder / "truth.jpg").exists():
-            _sheet([_tile(self._truth(self.places[i])) for i in self._found]).save(
-                self.folder / "truth.jpg", quality=88
-            )
+            self._write("truth", _sheet([_tile(self._truth(self.places[i])) for i in self._found]))
         sheet = _sheet(list(self._found.values()))
-        sheet.save(self.folder / f"step_{step:06d}.jpg", quality=88)
+        self._write(f"step_{step:06d}", sheet)
         self._found = {}
         return sheet
+
+    def _write(self, name: str, sheet: Image.Image) -> None:
+        with written_whole(self.folder / f"{name}.jpg") as unfinished:
+            sheet.save(unfinished, quality=88)
 
     def _truth(self, place: int) -> Image.Image:
         sample = self.dataset[place]
@@ -64,11 +66,10 @@ class Pictures:
         # Shrunk first: dozens of masks of a large photograph would take gigabytes.
         scale = min(TILE / max(height, width), 1.0)
         size = [max(round(side * scale), 1) for side in (height, width)]
+        image = functional.interpolate(sample.image[None], size, mode="bilinear", antialias=True)[0]
         masks = [functional.interpolate(m[None, None].float(), size, mode="area")[0, 0] for m in sample.masks]
         return draw(
-            functional.interpolate(sample.image[None], size, mode="bilinear", antialias=True)[0]
-            .permute(1, 2, 0)
-            .numpy(),
+            image.permute(1, 2, 0).numpy(),
             torch.stack(masks).numpy() if masks else np.zeros((0, *size), np.float32),
             sample.boxes.numpy() * np.float32(scale),
             sample.labels.numpy(),

@@ -113,7 +113,7 @@ def square(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
 
 def scene_of(folder: Path, objects: list, found: Instances) -> Scene:
     truth = GroundTruth(write_annotations(folder / "truth.json", {1: objects}), ("cat", "dog"))
-    return Scene(found, found.labels, Objects.of(truth, 1, "box"), Objects.of(truth, 1, "mask"))
+    return Scene(found, found.labels, Objects.of(truth, 1))
 
 
 def boxed(instances: Instances, *boxes: tuple[float, float, float, float]) -> Instances:

@@ -89,7 +89,7 @@ def test_a_box_far_outside_is_survived(tmp_path: Path) -> None:
 
 
 def test_the_page_is_whole_and_names_are_escaped(tmp_path: Path) -> None:
-    name = '<script>alert("x")</script>&.jpg'
+    name = '<script>alert("x")</script>&\udce9.jpg'  # and a byte that is not UTF-8
     errors = WorstErrors(("<b>cat", "dog"))
     look(
         errors,
@@ -113,7 +113,8 @@ def test_the_page_is_whole_and_names_are_escaped(tmp_path: Path) -> None:
     reader.feed(page)
     assert "script" not in reader.seen
     assert "b" not in reader.seen
-    assert f"{name}: <b>cat of 1600 pixels is missed" in reader.text
+    shown = name.replace("\udce9", "\ufffd")
+    assert f"{shown}: <b>cat of 1600 pixels is missed" in reader.text
     assert reader.seen.count("img") == 2
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)  # nothing is fetched

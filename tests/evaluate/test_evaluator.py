@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from annotated import CLASSES, IDS, SIZE, bounds, config_of, disk, instances_of, random_scene, write_annotations
+from annotated import CLASSES, IDS, SIZE, bounds, config_of, disk, instances_of, random_scene, square, write_annotations
 from yolact.config import DetectConfig, ModelConfig
 from yolact.data.source import DataConfig, Source
 from yolact.evaluate import FIGURES, KINDS, CocoEvaluator, evaluate
@@ -189,6 +189,50 @@ def test_flawed_annotations_are_survived(tmp_path: Path) -> None:
     assert any("1 annotations" in note and "box" in note for note in evaluation.notes)
 
 
+def test_an_object_without_an_outline_is_found_by_its_box(tmp_path: Path) -> None:
+    """And an object without a box by its outline's; either counts in one of the two figures only."""
+    cat, dog = square(20, 20, 60, 60), square(100, 20, 140, 60)
+    path = write_annotations(tmp_path / "truth.json", {1: [("cat", cat, False), ("dog", dog, False)]})
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = []
+    content["annotations"][1]["bbox"] = None
+    path.write_text(json.dumps(content))
+    config = config_of("cat", "dog")
+    evaluator = CocoEvaluator(path, config, apart=True, pictures=True)
+    found = instances_of([("cat", cat, 0.9, 0.9), ("dog", dog, 0.9, 0.9)], config)
+    evaluator.update(1, replace(found, image=np.zeros((*SIZE, 3), np.uint8)))
+    evaluation = evaluator.compute()
+    assert evaluation.box_by_class == pytest.approx({"cat": 1, "dog": -1})
+    assert evaluation.mask_by_class == pytest.approx({"cat": -1, "dog": 1})
+    assert evaluation.confusion is not None
+    assert evaluation.confusion.counts.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert evaluation.leakage is not None
+    assert evaluation.leakage.pairs == 1
+    assert not any(evaluator.errors[kind] for kind in ("missed", "wrong", "mask", "confused"))
+
+
+def test_ids_may_be_written_with_a_point_and_others_are_left_out_in_words(tmp_path: Path) -> None:
+    mask = square(20, 20, 60, 60)
+    path = write_annotations(tmp_path / "truth.json", {i: [("cat", mask, False)] for i in (1, 2, 3)})
+    content = json.loads(path.read_text())
+    content["images"][0]["id"] = content["annotations"][0]["image_id"] = 1.0
+    content["annotations"][0]["category_id"] = float(content["annotations"][0]["category_id"])
+    content["images"][1]["id"] = content["annotations"][1]["image_id"] = "2"
+    path.write_text(json.dumps(content))
+    evaluator = CocoEvaluator(path, config_of("cat"))
+    for image_id in (1, 3):
+        evaluator.update(image_id, instances_of([("cat", mask, 0.9, 0.9)], config_of("cat")))
+    evaluation = evaluator.compute()
+    assert (evaluation.images, evaluation.objects, evaluation.mask["AP"]) == (2, {"cat": 2}, pytest.approx(1))
+    assert "1 images of truth.json are left out: id is no whole number" in evaluation.notes
+    assert "1 annotations of truth.json are left out: image_id or category_id is no whole number" in evaluation.notes
+    for image in content["images"]:
+        image["id"] = str(image["id"])
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="no image whose id is a whole number"):
+        CocoEvaluator(path, config_of("cat"))
+
+
 def test_an_annotation_with_id_0_can_be_found(tmp_path: Path) -> None:
     mask = disk(np.random.default_rng(0), 40)
     content = json.loads(write_annotations(tmp_path / "truth.json", {1: [("cat", mask, False)]}).read_text())
@@ -310,6 +354,13 @@ def test_the_table_shows_masks_apart_from_boxes(source: Source) -> None:
     assert lines[start + 2] == ["AP", "50.5", "50.5", "50.5"]
     assert ["as", "they", "are", "100.0", "0.0", "0.0"] in lines
     assert ["cat", "2", "0", "2"] not in lines  # images that cannot be read are not looked at closely
+
+
+def test_a_graph_that_gives_few_detections_is_said_to(source: Source) -> None:
+    oracle = Oracle(config_of("cat"))
+    oracle.runtime = SimpleNamespace(detect=DetectConfig(top_k=30))
+    notes = evaluate(oracle, source, image_ids=[1], progress=False).notes
+    assert notes[-1] == "the graph gives at most 30 detections of an image, COCO counts 100"
 
 
 def test_splits_and_classes_come_from_the_data_config(source: Source) -> None:

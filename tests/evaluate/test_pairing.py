@@ -43,6 +43,12 @@ def test_detections_in_a_crowd_of_their_class_do_not_count(tmp_path: Path) -> No
     assert (pairing.right, pairing.confused, pairing.surplus, pairing.missed) == ([], [], [1], [])
 
 
+def test_what_lies_in_a_crowd_of_its_class_is_not_taken_for_another(tmp_path: Path) -> None:
+    objects = [("cat", square(0, 0, 100, 100), True), ("dog", NEAR_CAT, False)]
+    pairing = paired(tmp_path, objects, [("cat", CAT, 0.9, 0.9)])[1]
+    assert (pairing.right, pairing.confused, pairing.surplus, pairing.missed) == ([], [], [], [1])
+
+
 def test_an_overlap_below_one_half_is_none(tmp_path: Path) -> None:
     for width, right in ((20, [(0, 0)]), (19, [])):
         rows = [("cat", square(20, 20, 20 + width, 60), 0.9, 0.9)]
@@ -55,7 +61,7 @@ def test_objects_are_counted_by_what_they_are_detected_as(tmp_path: Path) -> Non
     rows = [("cat", CAT, 0.9, 0.9), ("cat", DOG, 0.8, 0.8), ("dog", square(200, 100, 230, 130), 0.8, 0.8)]
     for _ in range(2):
         scene, pairing = paired(tmp_path, objects, rows)
-        counts.update(scene.labels, scene.masks, pairing)
+        counts.update(scene.labels, scene.objects, pairing)
     confusion = counts.compute()
     assert confusion.counts.tolist() == [[2, 0, 0], [2, 0, 2], [0, 2, 0]]
     assert [line.split() for line in confusion.table()[1:]] == [

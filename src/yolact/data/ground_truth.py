@@ -42,8 +42,12 @@ class GroundTruth:
         """What was left out, and why: a line each."""
         images: dict[int, dict[str, Any]] = {}
         for image in content["images"]:  # of those that share an id, the first one counts
-            if isinstance(image, dict) and isinstance(image.get("id"), int):
-                images.setdefault(image["id"], dict(image))
+            number = _whole(image, "id")
+            if number is not None:
+                images.setdefault(number, {**image, "id": number})
+        self._note_strange(content["images"], "images", ("id",))
+        if content["images"] and not images:
+            raise ValueError(f"{file} has no image whose id is a whole number; number its images")
         unknown = sorted(set(image_ids or ()) - set(images))
         if unknown:
             raise ValueError(f"image_ids has {unknown[0]}, but {file} lists no such image")
@@ -55,15 +59,21 @@ class GroundTruth:
         ids = {number: self.category_ids.get(name) for number, name in names.items()}
         by_image: dict[int, list[dict[str, Any]]] = {}
         for annotation in content["annotations"]:
-            if not _is_told(annotation) or annotation["image_id"] not in self.images:
-                continue
-            category_id = ids.get(annotation["category_id"])
-            if category_id is not None:
-                told = {"iscrowd": 0, **annotation, "category_id": category_id}
-                by_image.setdefault(annotation["image_id"], []).append(told)
+            image_id, category_id = _whole(annotation, "image_id"), _whole(annotation, "category_id")
+            category_id = None if category_id is None else ids.get(category_id)
+            if image_id in self.images and category_id is not None:
+                told = {"iscrowd": 0, **annotation, "image_id": image_id, "category_id": category_id}
+                by_image.setdefault(image_id, []).append(told)
+        self._note_strange(content["annotations"], "annotations", ("image_id", "category_id"))
         self._annotations = Packed(by_image.values())
         """The objects of each image that has any, in the file's order."""
         self._places = {image_id: place for place, image_id in enumerate(by_image)}
+
+    def _note_strange(self, entries: list[Any], what: str, names: tuple[str, ...]) -> None:
+        strange = sum(any(_whole(entry, name) is None for name in names) for entry in entries)
+        if strange:
+            named = " or ".join(names)
+            self.notes.append(f"{strange} {what} of {self.file.name} are left out: {named} is no whole number")
 
     def _shared_classes(
         self, names: dict[int, str], class_names: tuple[str, ...], only: tuple[str, ...] | None
@@ -91,8 +101,8 @@ class GroundTruth:
         height, width = self.images[image_id].get("height"), self.images[image_id].get("width")
         return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
-    def annotations(self, kind: Kind, image_id: int | None = None) -> Iterator[dict[str, Any]]:
-        """The objects that can be compared by box, or by mask; all with an area.
+    def annotations(self, kind: Kind | None, image_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """The objects that can be compared by box, or by mask, or (None) by either; all with an area.
 
         Their `segmentation` is what COCO's code can read, and `bbox` four numbers; each is None where it is not the
         kind and cannot be used.
@@ -104,7 +114,7 @@ class GroundTruth:
             size, box = self.size(annotation["image_id"]), annotation.get("bbox")
             outline = _outline(annotation.get("segmentation"), size)
             box = box if isinstance(box, list) and are_numbers(box) and len(box) == 4 else None
-            if not (outline if kind == "mask" else box):
+            if not {"mask": outline, "box": box, None: outline or box}[kind]:
                 continue
             annotation = annotation | {"segmentation": outline, "bbox": box}
             if not are_numbers([annotation.get("area")]):
@@ -134,9 +144,12 @@ class GroundTruth:
         return dict(zip(self.category_ids, counts.values(), strict=True))
 
 
-def _is_told(annotation: Any) -> bool:
-    """Whether an annotation says of which image and of which class it is."""
-    return isinstance(annotation, dict) and all(isinstance(annotation.get(k), int) for k in ("image_id", "category_id"))
+def _whole(entry: Any, name: str) -> int | None:
+    """A whole number, also if it is written as 1.0; None if there is no such number."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
 def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float]] | dict[str, Any] | None:

@@ -85,10 +85,12 @@ def evaluate(
         options = {"score_threshold": 0.0, "top_k": top_k, "nms": nms or own.nms, "batch_size": batch_size}
         for i, instances in enumerate(predictor.predict(pictures, **options)):
             evaluator.update(readable[i], instances)
-    evaluation = evaluator.compute()
+    evaluation, notes = evaluator.compute(), []
     if unreadable:
-        note = f"{len(unreadable)} images cannot be read, all their objects are missed: {some(unreadable)}"
-        evaluation = replace(evaluation, notes=(*evaluation.notes, note), unreadable=tuple(unreadable))
+        notes.append(f"{len(unreadable)} images cannot be read, all their objects are missed: {some(unreadable)}")
+    if top_k < DETECTIONS:
+        notes.append(f"the graph gives at most {top_k} detections of an image, COCO counts {DETECTIONS}")
+    evaluation = replace(evaluation, notes=(*evaluation.notes, *notes), unreadable=tuple(unreadable))
     if out is not None:
         _write(out, evaluator, evaluation)
     return evaluation

@@ -46,7 +46,7 @@ class Close:
 
 def draw(look: Close) -> tuple[bytes, bytes]:
     """JPEGs of the annotation and of the prediction. The one that the error is about is filled, others are outlined."""
-    scene, objects = look.scene, look.scene.masks
+    scene, objects = look.scene, look.scene.objects
     part = part_around(look)
     truth, prediction = _enlarged(look.photograph, part), _enlarged(look.photograph, part)
     _outline(truth, part, (code for i, code in enumerate(objects.codes) if i != look.column), OTHER)
@@ -62,7 +62,7 @@ def draw(look: Close) -> tuple[bytes, bytes]:
 def part_around(look: Close) -> Part:
     """The part of the photograph with the object, the detection and some of what is around them."""
     boxes = [] if look.row is None else [look.scene.found.boxes[look.row]]
-    boxes += [] if look.column is None else [look.scene.masks.boxes[look.column]]
+    boxes += [] if look.column is None else [look.scene.objects.boxes[look.column]]
     height, width = look.photograph.shape[:2]
     corners = np.array(boxes, np.float64).clip(0, (width, height, width, height))
     x1, y1, x2, y2 = *corners[:, :2].min(axis=0), *corners[:, 2:].max(axis=0)

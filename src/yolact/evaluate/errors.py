@@ -9,7 +9,7 @@ import numpy as np
 
 from yolact.evaluate.error_picture import Close, draw
 from yolact.evaluate.pairing import Pairing
-from yolact.evaluate.scene import MATCHING_BOX, Scene, areas_of
+from yolact.evaluate.scene import MATCHING_BOX, Scene, mask_iou
 
 ErrorKind = Literal["missed", "wrong", "mask", "confused"]
 
@@ -65,8 +65,7 @@ class WorstErrors:
             name: that captions give it.
             photograph: RGB, 0..255, (height, width, 3).
         """
-        found, objects, names = scene.found, scene.masks, self.classes
-        areas = areas_of(objects.codes)
+        found, objects, names = scene.found, scene.objects, self.classes
         shown = [*(row for row, _ in (*pairing.right, *pairing.confused)), *pairing.surplus]
 
         def consider(kind: ErrorKind, badness: float, caption: str, row: int | None, column: int | None) -> None:
@@ -74,16 +73,16 @@ class WorstErrors:
             self._consider(kind, badness, f"{name}: {caption}", lambda: draw(look))
 
         for column in pairing.missed:
-            what = f"{names[objects.labels[column]]} of {int(areas[column])} pixels is missed"
-            consider("missed", float(areas[column]), what, None, column)
+            area = float(objects.areas[column])
+            consider("missed", area, f"{names[objects.labels[column]]} of {area:.0f} pixels is missed", None, column)
         for row in pairing.surplus:
             of_class = (objects.labels == scene.labels[row]) & ~objects.is_crowd
             what = _near(float(pairing.box_ious[row, of_class].max(initial=0)))
             caption = f"{names[scene.labels[row]]} with score {found.scores[row]:.2f}, {what}"
             consider("wrong", float(found.scores[row]), caption, row, None)
         for row, column in pairing.right:
-            iou = float(scene.mask_ious(scene.codes, np.array([row]), np.array([column]))[0, 0])
-            if iou < POOR_MASK:
+            iou = mask_iou(scene.codes[row], objects.codes[column])
+            if iou < POOR_MASK and objects.has_mask[column]:
                 caption = f"{names[scene.labels[row]]} with score {found.scores[row]:.2f}, mask IoU {iou:.2f}"
                 consider("mask", 1 - iou, caption, row, column)
         for row, column in pairing.confused:

@@ -81,7 +81,7 @@ class CocoEvaluator:
         known = instances[[i for i, name in enumerate(instances.names) if name in self.truth.category_ids]]
         order = {name: label for label, name in enumerate(self.truth.category_ids)}
         labels = np.array([order[name] for name in known.names], np.int64)
-        scene = Scene(known, labels, *(Objects.of(self.truth, image_id, kind) for kind in KINDS))
+        scene = Scene(known, labels, Objects.of(self.truth, image_id))
         self._compare(image_id, scene)
         if self.results is not None:
             self._write(image_id, scene, self.results)
@@ -157,7 +157,7 @@ class CocoEvaluator:
     def _look_closer(self, image_id: int, scene: Scene, photograph: object) -> None:
         pairing = pair(scene, self.score_threshold)
         self.leakage.update(scene, pairing)
-        self.confusion.update(scene.labels, scene.masks, pairing)
+        self.confusion.update(scene.labels, scene.objects, pairing)
         if self.pictures and isinstance(photograph, np.ndarray):
             name = str(self.truth.images[image_id].get("file_name", f"image {image_id}"))
             self.errors.update(name, photograph, scene, pairing)

@@ -45,7 +45,7 @@ def write_gallery(path: Path, errors: WorstErrors, score_threshold: float) -> No
             parts.append(f"<figure><div>{pictures}</div><figcaption>{escape(error.caption)}</figcaption></figure>")
         parts.append("</section>")
     with written_whole(path) as unfinished:
-        unfinished.write_text("\n".join([*parts, "</body></html>", ""]), encoding="utf-8")
+        unfinished.write_text("\n".join([*parts, "</body></html>", ""]), encoding="utf-8", errors="xmlcharrefreplace")
 
 
 def _image(jpeg: bytes, what: str) -> str:

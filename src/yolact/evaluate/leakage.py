@@ -81,8 +81,8 @@ class LeakageSums:
         """Sums of what is covered, cut, missed."""
 
     def update(self, scene: Scene, pairing: Pairing) -> None:
-        """Take the pairs of one image. An object without pixels has nothing to tell."""
-        objects = scene.masks
+        """Take the pairs of one image. An object without pixels, or without a mask, has nothing to tell."""
+        objects = scene.objects
         areas = areas_of(objects.codes)
         pairs = [(row, column) for row, column in pairing.right if areas[column] > 0]
         if not pairs:

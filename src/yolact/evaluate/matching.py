@@ -90,10 +90,12 @@ def match(
     return right, ignored
 
 
-def unpacked(bits: np.ndarray) -> Bool[np.ndarray, "n S T"]:
-    """`right` or `ignored` of records, for each of `SIZES` and `IOU_THRESHOLDS`."""
-    flat = np.unpackbits(bits, axis=1, count=_BITS).astype(bool)
-    return flat.reshape(-1, len(SIZES), len(IOU_THRESHOLDS))
+def unpacked(bits: np.ndarray, size: int) -> Bool[np.ndarray, "n T"]:
+    """`right` or `ignored` of records for one of `SIZES` and each of `IOU_THRESHOLDS`. All sizes would be 40 bytes."""
+    first = size * len(IOU_THRESHOLDS)
+    last = first + len(IOU_THRESHOLDS)
+    flags = np.unpackbits(bits[:, first // 8 : -(-last // 8)], axis=1)
+    return flags[:, first % 8 : first % 8 + len(IOU_THRESHOLDS)].view(bool)
 
 
 def of_each_size(areas: Float[np.ndarray, " n"]) -> Bool[np.ndarray, "S n"]:

@@ -34,10 +34,11 @@ class Pairing:
 def pair(scene: Scene, score_threshold: float) -> Pairing:
     """Pair the detections that score above the threshold with the objects whose boxes they overlap by half or more.
 
-    First those of the same class, then of what is left those of different classes; each time the largest IoU first, of
-    equal ones the better detection, then the object that is annotated first.
+    First those of the same class, then, of what is left and not in a crowd of its class, those of different classes;
+    each time the largest IoU first, of equal ones the better detection, then the object that is annotated first. Pairs
+    are of rows of the detections and of `scene.objects`.
     """
-    objects, ious = scene.masks, scene.box_ious(scene.masks)
+    objects, ious = scene.objects, scene.box_ious(scene.objects)
     shown = scene.found.scores > score_threshold
     same = scene.labels[:, None] == objects.labels
     overlap = (ious >= MATCHING_BOX) & shown[:, None]
@@ -45,11 +46,11 @@ def pair(scene: Scene, score_threshold: float) -> Pairing:
     taken, claimed = np.zeros(len(shown), bool), objects.is_crowd.copy()
     for row, column in right:
         taken[row] = claimed[column] = True
+    taken |= (overlap & same & objects.is_crowd).any(axis=1)
     confused = _largest_first(ious, overlap & ~same & ~taken[:, None] & ~claimed)
     for row, column in confused:
         taken[row] = claimed[column] = True
-    in_crowd = (overlap & same & objects.is_crowd).any(axis=1)
-    surplus = np.flatnonzero(shown & ~taken & ~in_crowd)
+    surplus = np.flatnonzero(shown & ~taken)
     return Pairing(right, confused, surplus.tolist(), np.flatnonzero(~claimed).tolist(), ious)
 
 

@@ -30,7 +30,7 @@ def plot_precision(path: Path, box: Precision, mask: Precision) -> None:
             axis.plot(RECALLS, values, color=color, linewidth=1.8, label=f"IoU {iou:.2f}: AP {100 * values.mean():.1f}")
         axis.set(title=title, xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
         axis.grid(alpha=0.25)
-        axis.legend(loc="upper right", framealpha=0.85, edgecolor="none")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(CURVES), frameon=False, fontsize=8)
     axes[0].set_ylabel("precision")
     with written_whole(path) as unfinished:
         figure.savefig(unfinished, dpi=150)

@@ -72,14 +72,14 @@ def accumulate(records: np.ndarray, objects: Int64[np.ndarray, "S C"]) -> Precis
     precision = np.full((sizes, thresholds, len(RECALLS), classes), -1.0)
     recall = np.full((3, sizes, thresholds, classes), -1.0)
     for label in np.flatnonzero(objects[0]):
-        rows = records[records["label"] == label]
-        rows = rows[np.argsort(-rows["score"], kind="stable")]
-        right, ignored = unpacked(rows["right"]), unpacked(rows["ignored"])
-        for size in np.flatnonzero(objects[:, label]):
-            hits, misses, count = right[:, size], ~(right | ignored)[:, size], objects[size, label]
-            precision[size, :, :, label] = _at_recalls(hits, misses, count)
+        rows = np.flatnonzero(records["label"] == label)
+        rows = rows[np.argsort(-records["score"][rows], kind="stable")]
+        right, ignored, rank = (records[name][rows] for name in ("right", "ignored", "rank"))
+        for size in np.flatnonzero(objects[:, label]).tolist():
+            hits, count = unpacked(right, size), objects[size, label]
+            precision[size, :, :, label] = _at_recalls(hits, ~(hits | unpacked(ignored, size)), count)
             for i, best in enumerate((1, 10, 100)):
-                recall[i, size, :, label] = hits[rows["rank"] < best].sum(axis=0) / count
+                recall[i, size, :, label] = hits[rank < best].sum(axis=0) / count
     return Precision(precision, recall)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 from jaxtyping import Bool, Float64, Int64
 
-from yolact.data.ground_truth import GroundTruth, Kind
+from yolact.data.ground_truth import GroundTruth
 from yolact.evaluate.boundary import Boundary, Code, boundary_of
 from yolact.instances import Instances
 
@@ -19,7 +19,7 @@ MATCHING_BOX = 0.5
 
 @dataclass(frozen=True)
 class Objects:
-    """The G annotated objects of one image that can be compared by box, or by mask."""
+    """G annotated objects of one image."""
 
     labels: Int64[np.ndarray, " G"]
     """Index into the classes that count."""
@@ -29,16 +29,21 @@ class Objects:
 
     is_crowd: Bool[np.ndarray, " G"]
     boxes_xywh: Float64[np.ndarray, "G 4"]
-    """As annotated, in pixels; where a mask has none, its bounds."""
+    """As annotated, in pixels; the bounds of the mask where no box is."""
 
     codes: list[Code]
-    """The masks; empty where boxes are compared."""
+    """The masks, as annotated; one without a pixel where none is."""
+
+    has_box: Bool[np.ndarray, " G"]
+    has_mask: Bool[np.ndarray, " G"]
+    """Whether it is annotated with one that can be used."""
 
     @classmethod
-    def of(cls, truth: GroundTruth, image_id: int, kind: Kind) -> "Objects":
-        rows = list(truth.annotations(kind, image_id))
-        codes = [_code(row["segmentation"], truth.size(image_id)) for row in rows] if kind == "mask" else []
-        boxes = [row["bbox"] or coco_mask.toBbox(codes[i]).tolist() for i, row in enumerate(rows)]
+    def of(cls, truth: GroundTruth, image_id: int) -> "Objects":
+        """All of an image that can be compared by box or by mask."""
+        rows = list(truth.annotations(None, image_id))
+        codes = [_code(row["segmentation"], truth.size(image_id)) for row in rows]
+        boxes = [row["bbox"] or coco_mask.toBbox(code).tolist() for row, code in zip(rows, codes, strict=True)]
         labels = {category_id: label for label, category_id in enumerate(truth.category_ids.values())}
         return cls(
             labels=np.array([labels[row["category_id"]] for row in rows], np.int64),
@@ -46,7 +51,15 @@ class Objects:
             is_crowd=np.array([bool(row["iscrowd"]) for row in rows], bool),
             boxes_xywh=np.array(boxes, np.float64).reshape(-1, 4),
             codes=codes,
+            has_box=np.array([bool(row["bbox"]) for row in rows], bool),
+            has_mask=np.array([bool(row["segmentation"]) for row in rows], bool),
         )
+
+    def where(self, chosen: Bool[np.ndarray, " G"]) -> "Objects":
+        """Some of them."""
+        arrays = ("labels", "areas", "is_crowd", "boxes_xywh", "has_box", "has_mask")
+        codes = [code for code, is_chosen in zip(self.codes, chosen, strict=True) if is_chosen]
+        return Objects(codes=codes, **{name: getattr(self, name)[chosen] for name in arrays})
 
     @property
     def boxes(self) -> Float64[np.ndarray, "G 4"]:
@@ -57,15 +70,16 @@ class Objects:
 class Scene:
     """The detections of one image beside its objects. IoU with a crowd is the share of the detection inside it."""
 
-    def __init__(self, found: Instances, labels: Int64[np.ndarray, " N"], boxes: Objects, masks: Objects) -> None:
+    def __init__(self, found: Instances, labels: Int64[np.ndarray, " N"], objects: Objects) -> None:
         """
         Args:
             found: the detections of classes that count.
             labels: of these, as index into the classes that count.
-            boxes: the objects that can be compared by box.
-            masks: the objects that can be compared by mask.
         """
-        self.found, self.labels, self.boxes, self.masks = found, labels, boxes, masks
+        self.found, self.labels, self.objects = found, labels, objects
+        self.boxes, self.masks = objects.where(objects.has_box), objects.where(objects.has_mask)
+        """The objects that can be compared by box, and by mask."""
+
         corners = found.boxes.astype(np.float64)
         self.boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         self._boundaries: dict[int, Boundary] = {}
@@ -127,6 +141,10 @@ def areas_of(codes: list[Code]) -> Float64[np.ndarray, " n"]:
     return np.asarray(coco_mask.area(codes), np.float64).reshape(-1) if codes else np.zeros(0)
 
 
+def mask_iou(a: Code, b: Code) -> float:
+    return float(_ious([a], [b], np.zeros(1, bool))[0, 0])
+
+
 def shared_pixels(a: Code, b: Code) -> int:
     """Pixels that belong to both masks."""
     # By way of the IoU with a crowd, the share of `a` inside it: to intersect codes would take the memory of pixels.
@@ -141,8 +159,9 @@ def _ious(found: Any, objects: Any, is_crowd: Bool[np.ndarray, " g"]) -> Float64
 
 
 def _code(segmentation: Any, size: tuple[int, int] | None) -> Code:
-    """What COCO's code can read as run-length code."""
+    """What COCO's code can read as run-length code; without a pixel if there is nothing to read."""
     height, width = size if size is not None else segmentation["size"]
+    segmentation = segmentation or {"size": [height, width], "counts": [height * width]}
     if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str | bytes):
         return segmentation
     code: Any = coco_mask.frPyObjects(segmentation, height, width)

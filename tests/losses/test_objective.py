@@ -178,6 +178,21 @@ def test_semantic_loss_can_be_left_out():
     torch.testing.assert_close(2 * once, twice)
 
 
+def test_photographs_without_objects_teach_what_is_none():
+    """As many of their negatives as an image of the batch has on average; with parity, as in the original, none."""
+    target = objects((0.1, 0.1, 0.7, 0.6))
+    empty = Target(target.boxes[:0], target.labels[:0], target.masks[:0], target.is_crowd[:0])
+    trained = {}
+    for parity in (False, True):
+        raw, config = small_output(2), replace(SMALL, parity=parity)
+        slopes = gradient(Objective(config)(raw, [target, empty])["class"], raw.class_logits)
+        trained[parity] = (slopes.abs().sum(dim=2) > 0).sum(dim=1).tolist()
+    positives = trained[False][0] // 4
+    assert positives > 0
+    assert trained[False] == [4 * positives, -(-3 * positives // 2)]
+    assert trained[True][1] == 0
+
+
 def test_shares_of_a_batch_average_to_the_loss_of_the_whole():
     """As processes that train together compute it: one share has all the positives but one."""
     raws = [small_output(1) for _ in range(2)]
@@ -204,8 +219,12 @@ def test_three_hardest_negatives_for_a_positive():
     torch.testing.assert_close(class_loss(logits, labels), chosen)
 
 
-def test_an_image_without_positives_trains_no_negatives():
-    assert float(class_loss(torch.randn(1, 8, 3), torch.zeros(1, 8, dtype=torch.long))) == 0
+def test_an_image_without_positives_trains_as_many_negatives_as_is_said():
+    logits, labels = torch.randn(1, 8, 3), torch.zeros(1, 8, dtype=torch.long)
+    assert float(class_loss(logits, labels)) == 0
+    hardest = (-logits.log_softmax(-1))[0, :, 0].sort(descending=True).values
+    for of_empty, chosen in ((2.0, 2), (torch.tensor(2.1), 3), (100.0, 7)):
+        torch.testing.assert_close(class_loss(logits, labels, of_empty), hardest[:chosen].sum())
 
 
 def test_mask_loss_is_per_area_of_the_box():

@@ -1,19 +1,23 @@
 """SIGKILL at any moment: the resumed run ends with the bits of one that was never killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import tiny
 from locations import ROOT
 from synthetic import write_dataset
 from tiny import TINY
 from yolact.training import TrainConfig, resume, train
+from yolact.training.saving import SaveLast
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*", "ignore:.*LeafSpec.*")
 
@@ -34,6 +38,9 @@ RECIPE = TrainConfig(
     backbone_weights="none",
     pictures=0,
 )
+
+PARTS = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
+"""Of a state, what must not differ in a bit."""
 
 CHILD = """
 import os, signal, sys
@@ -103,6 +110,49 @@ def test_a_killed_run_ends_like_one_that_was_not(
     assert (step_of(out / "last.ckpt") if (out / "last.ckpt").exists() else None) == saved
     resume(out)
     ended = torch.load(out / "last.ckpt", weights_only=False)
-    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+    for part in PARTS:
         assert same(ended[part], whole[part]), part
     assert ended["global_step"] == whole["global_step"] == 6
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "several batches a step, nothing measured": {"accumulate": 2, "epochs": 3},
+    "measured every other epoch, with patience": {"accumulate": 2, "epochs": 4, "validate_every": 2, "patience": 1},
+    "an end within an epoch": {"steps": 7},
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_whichever_state_was_the_last_the_end_is_the_same(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """Also the measurements, and the best weights by them."""
+    if "nothing measured" in setting:
+        lone = data_yaml.with_name("train.yaml")
+        lone.write_text("train: {images: train, annotations: instances_train.json}\n")
+        data_yaml = lone
+    recipe = replace(tiny.RECIPE, ema_decay=0.9, batchnorm="trained", save_every=1, pictures=0, **SETTINGS[setting])
+    before = SaveLast.save
+
+    def save(self: SaveLast, trainer: Any, *rest: Any, **options: Any) -> None:
+        before(self, trainer, *rest, **options)
+        shutil.copytree(self.out, tmp_path / f"{trainer.global_step}", dirs_exist_ok=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveLast, "save", save)
+        whole = train(data_yaml, TINY, recipe, tmp_path / "whole")
+    states = sorted((path for path in tmp_path.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+    assert len(states) >= 4
+    wanted = torch.load(whole / "last.ckpt", weights_only=False)
+    for folder in states:
+        resume(folder)
+        ended = torch.load(folder / "last.ckpt", weights_only=False)
+        for part in PARTS:
+            assert same(ended[part], wanted[part]), (folder.name, part)
+        assert ended["global_step"] == wanted["global_step"]
+        callbacks = [{n: s for n, s in of["callbacks"].items() if "Validation" in n} for of in (ended, wanted)]
+        assert callbacks[0] == callbacks[1], folder.name
+        for name in ("last", "best"):
+            files = [of / f"{name}.safetensors" for of in (folder, whole)]
+            assert files[0].exists() == files[1].exists()
+            assert not files[1].exists() or tiny.same(*files), (folder.name, name)

@@ -101,6 +101,28 @@ def test_several_in_a_row_lead_back_to_the_last_state(
 _unpoisoned = TrainingModule.training_step
 
 
+def test_a_state_that_its_own_step_ruined_is_not_gone_back_to(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gradients of the sixth step are finite, and so is what is saved of it; the weights are useless."""
+    before = TrainingModule.optimizer_step
+
+    def ruin(self: TrainingModule, epoch: int, batch_idx: int, *rest: Any) -> None:
+        step = self.trainer.global_step
+        before(self, epoch, batch_idx, *rest)
+        if step == 5:
+            with torch.no_grad():
+                for parameter in self.network.parameters():
+                    parameter.fill_(1e30)
+
+    monkeypatch.setattr(TrainingModule, "optimizer_step", ruin)
+    out = train(data_yaml, TINY, replace(RECIPE, save_every=1, ema_decay=0.0), tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "step 11: no finite loss for 5 steps; back to the weights of step 5, at half the learning rate" in printed
+    assert "16 steps, 5 of them skipped" in printed
+    assert all(value.abs().max() < 1e6 for value in checkpoint.load(out / "last.safetensors").state_dict().values())
+
+
 def test_what_never_recovers_stops_and_keeps_the_last_good_weights(
     data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,9 @@ class TestResume:
         (tmp_path / "run/run.json").write_text(json.dumps(record | {"processes": 2}))
         with pytest.raises(ValueError, match="started with 2 processes, now there are 1"):
             resume(tmp_path / "run")
+        (tmp_path / "run/run.json").write_text(json.dumps(record | {"data": str(tmp_path / "moved.yaml")}))
+        with pytest.raises(ValueError, match=r"moved\.yaml, which .* does not exist; .* write .*run\.json"):
+            resume(tmp_path / "run")
         prints = record["fingerprints"] | {"test": "0"}
         (tmp_path / "run/run.json").write_text(json.dumps(record | {"fingerprints": prints}))
         with pytest.raises(ValueError, match=r"the test data of .* are not those"):

@@ -174,6 +174,24 @@ class TestEarlyStopping:
         assert summary in capsys.readouterr().out
         assert (out / "last.safetensors").read_bytes() == last
 
+    def test_a_first_ap_of_0_is_the_best_so_far(
+        self, data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        train(data_yaml, TINY, replace(RECIPE, epochs=4, patience=1, learning_rate=1e-9), tmp_path / "run")
+        assert (
+            "4 steps, stopped as 1 measurements brought no better mask AP; best mask AP 0.0" in capsys.readouterr().out
+        )
+
+    def test_without_anything_to_measure_on_it_is_refused_or_never_runs_out(
+        self, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        annotations(data_yaml, lambda content: content["annotations"].clear(), "val")
+        train(data_yaml, TINY, replace(RECIPE, epochs=3, patience=1), tmp_path / "run")
+        assert re.search(r"^6 steps.*; weights: ", capsys.readouterr().out, re.MULTILINE)
+        without_val(data_yaml)
+        with pytest.raises(ValueError, match=r"patience is 1, but .*data\.yaml has no val to measure on"):
+            train(data_yaml, TINY, replace(RECIPE, patience=1), tmp_path / "other")
+
 
 class TestSlivers:
     def test_a_validation_image_without_a_mask_has_a_picture(self, data_yaml: Path, tmp_path: Path) -> None:

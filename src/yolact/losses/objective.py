@@ -53,6 +53,9 @@ class Objective:
         Args:
             seeds: of the choice of `masks_to_train`, one an image. None: torch's global random numbers decide.
 
+        An image without objects trains as many of its hardest negatives as one of the batch does on average; with
+        `parity` none, as in the original.
+
         Returns:
             `box`, `class`, `mask` and `semantic`; with `mask_rescoring` also `mask_iou`. Sums over anchors are divided
             by the number of positives in the batch, `semantic` by the number of images.
@@ -67,7 +70,8 @@ class Objective:
         targets = [_without_crowds(target) for target in targets]  # whose part ends with the matching
         boxes = [target.boxes[rows] for target, rows in zip(targets, objects, strict=True)]
         box = box_loss(raw.box_deltas[positives], torch.cat(boxes), anchors.expand(len(targets), -1, -1)[positives])
-        losses = {"box": BOX_WEIGHT * box / count, "class": class_loss(raw.class_logits, labels) / count}
+        of_empty = torch.zeros(()) if self.config.parity else NEGATIVES_PER_POSITIVE * count / len(targets)
+        losses = {"box": BOX_WEIGHT * box / count, "class": class_loss(raw.class_logits, labels, of_empty) / count}
         mask, mask_iou = self._mask_losses(raw, targets, positives, objects, mask_rescoring, seeds)
         losses["mask"] = MASK_WEIGHT * mask / count
         if raw.semantic_logits is not None and self.semantic_weight > 0:
@@ -125,10 +129,14 @@ def box_loss(
     return functional.smooth_l1_loss(box_deltas.float(), encode(boxes, anchors_cxcywh), reduction="sum")
 
 
-def class_loss(class_logits: Float[Tensor, "B A C1"], labels: Int[Tensor, "B A"]) -> Float[Tensor, ""]:
+def class_loss(
+    class_logits: Float[Tensor, "B A C1"], labels: Int[Tensor, "B A"], of_empty: float | Float[Tensor, ""] = 0.0
+) -> Float[Tensor, ""]:
     """Softmax cross-entropy, summed over positives and the three times as many hardest negatives of each image.
 
-    An image without positives trains no negatives; the sum is then 0.
+    Args:
+        of_empty: how many negatives an image without positives trains, rounded up. With 0 it trains nothing; the
+            original has no such images.
     """
     losses = functional.cross_entropy(
         class_logits.float().transpose(1, 2), labels.clamp(min=0), reduction="none"
@@ -137,7 +145,9 @@ def class_loss(class_logits: Float[Tensor, "B A C1"], labels: Int[Tensor, "B A"]
     with torch.no_grad():
         hardness = losses.masked_fill(labels != 0, 0.0)
         rank = hardness.argsort(dim=1, descending=True).argsort(dim=1)
-        wanted = (NEGATIVES_PER_POSITIVE * positives.sum(dim=1, keepdim=True)).clamp(max=labels.shape[1] - 1)
+        found = positives.sum(dim=1, keepdim=True)
+        wanted = torch.where(found > 0, NEGATIVES_PER_POSITIVE * found, torch.as_tensor(of_empty).ceil().to(found))
+        wanted = wanted.clamp(max=labels.shape[1] - 1)
         chosen = positives | ((rank < wanted) & ~positives & (labels != NEUTRAL))
     return losses[chosen].sum()
 

@@ -51,6 +51,8 @@ class TrainingModule(lightning.LightningModule):
         self.frozen = frozen_parts(network, config)
         self.skipped_steps = self.skipped_in_a_row = 0
         """Steps without a finite loss and finite gradients: their update is left out."""
+        self.step_failed = False
+        """Whether the last one was such a step."""
         self._statistics: list[Tensor] = []
         self._loss_names = ["box", "class", "mask"]
         self._loss_names += ["semantic"] * (config.semantic_weight > 0)
@@ -125,7 +127,8 @@ class TrainingModule(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        self.step_failed = not torch.isfinite(torch.nn.utils.get_total_norm(gradients))
+        if not self.step_failed:
             self.skipped_in_a_row = 0
             return
         for buffer, before in zip(self.network.buffers(), self._statistics, strict=True):

@@ -21,6 +21,8 @@ class Progress(Callback):
         """Seconds between two looks. Figures are not fetched in between: a GPU would have to wait for each."""
 
         self.line: tqdm | None = None
+        self.began = self.shown = time.monotonic()
+        self.first_step = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self.began = self.shown = time.monotonic()

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from yolact.training.averaging import AveragedWeights
 from yolact.training.module import TrainingModule
 from yolact.training.progress import say
-from yolact.training.saving import STATE
+from yolact.training.saving import GOOD_STATE, STATE
 
 PATIENCE = 5
 """Steps in a row without a finite loss or finite gradients, after which the state is not worth keeping."""
@@ -23,10 +23,9 @@ MOST_ROLLBACKS = 5
 
 
 class Recovery(Callback):
-    """Rolls back to `last.ckpt` after `PATIENCE` failed steps in a row, and halves the learning rate.
+    """Rolls back to `good.ckpt` after `PATIENCE` failed steps in a row, and halves the learning rate.
 
     Weights, their average and the optimizer go back; steps and data go on, so that the same images do not come again.
-    The state on disk is from before the first failed step, as none is saved after one.
     """
 
     def __init__(self, out: Path, averaged: AveragedWeights | None) -> None:
@@ -55,7 +54,8 @@ class Recovery(Callback):
     def _roll_back(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> int:
         """Returns the step that the state is of."""
         # Written by this very run: it holds optimizers, which weights_only refuses.
-        state = torch.load(self.out / STATE, map_location="cpu", weights_only=False)
+        good = self.out / GOOD_STATE
+        state = torch.load(good if good.exists() else self.out / STATE, map_location="cpu", weights_only=False)
         if self.averaged is None:
             pl_module.load_state_dict(state["state_dict"])
         else:

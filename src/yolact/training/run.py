@@ -28,6 +28,7 @@ from yolact.training.saving import STATE, Interrupted, SaveLast, Stopped
 from yolact.training.start import initialize
 from yolact.training.trainer import build_trainer, processes, quiet
 from yolact.training.validation import Validation
+from yolact.whole_files import written_whole
 
 
 def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None) -> Path:
@@ -35,6 +36,8 @@ def start(data: Path, model: ModelConfig, config: TrainConfig, out: Path | None)
     if config.cache is not None:
         config = replace(config, cache=config.cache.resolve())
     inputs = read_inputs(data, config.cache)
+    if config.patience is not None and inputs.val is None:
+        raise ValueError(f"patience is {config.patience}, but {data} has no val to measure on; add one, or do without")
     out = _new_folder(out)
     model = model.with_classes(inputs.train.classes, inputs.category_ids())
     lightning.seed_everything(config.seed, verbose=False)
@@ -60,6 +63,11 @@ def resume(out: Path) -> Path:
     if not (out / RECORD).is_file():
         raise ValueError(f"{out} has no {RECORD}; name the folder of a run")
     record, state = Record.read(out), out / STATE
+    if not Path(record.data).exists():
+        raise ValueError(
+            f"{record.data}, which the run in {out} was started with, does not exist; if it has moved, write its new"
+            f' place into {out / RECORD}, at "data"'
+        )
     inputs = read_inputs(Path(record.data), record.train.cache)
     if inputs.train.classes != record.model.class_names:
         raise ValueError(
@@ -140,12 +148,22 @@ def _fit(module: TrainingModule, data: Inputs, out: Path, loggers: list[Logger],
             trainer.fit(module, batches, ckpt_path=state, weights_only=False)
             if validation is not None and validation.measured_at != trainer.global_step:
                 trainer.validate(module, batches, verbose=False)
+                if trainer.is_global_zero:
+                    _note(out / STATE, validation)
     except Stopped:
         raise Interrupted(
             f"stopped after {trainer.global_step} steps; go on with: yolact train --resume {out}"
         ) from None
     _summarize(module, validation, waiting, out, trainer.global_step)
     return out
+
+
+def _note(state: Path, validation: Validation) -> None:
+    """Put a measurement that came after the fit into its last state: resumed, the run shall not repeat it."""
+    content = torch.load(state, map_location="cpu", weights_only=False)
+    content["callbacks"][validation.state_key] = validation.state_dict()
+    with written_whole(state, lasting=True) as unfinished:
+        torch.save(content, unfinished)
 
 
 def _summarize(module: TrainingModule, validation: Validation | None, waiting: Waiting, out: Path, steps: int) -> None:

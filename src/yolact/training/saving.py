@@ -1,5 +1,7 @@
 """The state of a run on disk, whole at any moment, and what happens on Ctrl-C."""
 
+import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,9 @@ from yolact.whole_files import synchronize
 STATE = "last.ckpt"
 """Everything that a run needs to go on."""
 
+GOOD_STATE = "good.ckpt"
+"""The last of these states that the next step proved good."""
+
 
 class Stopped(Exception):  # noqa: N818 - it is no error
     """Ends the fit after the state was saved. No KeyboardInterrupt, as Lightning would end the process."""
@@ -32,18 +37,24 @@ class Interrupted(KeyboardInterrupt):
 class SaveLast(Callback):
     """Keeps `last.ckpt`, to resume from, and `last.safetensors`, the (averaged) weights.
 
-    Both are written before the first step, every `save_every` steps, at the last step of each epoch (so that nothing is
-    lost if its validation is interrupted), after the validation, and on Ctrl-C. But not while steps fail: what is on
-    disk may be all that is left to go back to.
+    Both are written before the first step, every `save_every` steps, at the end of each epoch, and on Ctrl-C. Not while
+    steps fail, and not between the last step of an epoch and its validation: resumed, it would never be measured.
+
+    A finite loss does not show what its step has made of the weights; the next one does. If that is finite too, the
+    state is kept as `good.ckpt`, which failing steps go back to. States that only an interruption has made are not, or
+    a run that was interrupted would go back to others than one that was not.
     """
 
     def __init__(self, out: Path, averaged: AveragedWeights | None, save_every: int, accumulate: int) -> None:
         self.out, self.averaged = out, averaged
         self.save_every, self.accumulate = save_every, accumulate
         self.stopping = self.heeding = False
+        self.is_regular = self.is_in_doubt = False
+        """Whether the last state was due, and whether the step after it is still to come."""
 
-    def save(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:
+    def save(self, trainer: lightning.Trainer, pl_module: TrainingModule, is_regular: bool = True) -> None:
         """Both files, each complete or not at all."""
+        self.is_regular = self.is_in_doubt = is_regular
         unfinished = self.out / f".{STATE}.unfinished"
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:
@@ -61,11 +72,16 @@ class SaveLast(Callback):
             signal.signal(signal.SIGTERM, self._interrupt)
         if trainer.global_step == 0:
             self.save(trainer, pl_module)
+        loop = trainer.fit_loop.epoch_loop
+        if loop.batch_progress.current.ready >= trainer.num_training_batches:
+            # Saved after an epoch: Lightning would take the first batch of the next for the last of this one.
+            loop.batch_progress.current.reset()
+            loop.batch_progress.is_last_batch = False
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         self._agree(trainer)
         if self.stopping or pl_module.skipped_in_a_row == 0:
-            self.save(trainer, pl_module)
+            self.save(trainer, pl_module, is_regular=pl_module.skipped_in_a_row == 0)
         if self.stopping and trainer.global_step < trainer.max_steps:
             raise Stopped
 
@@ -74,12 +90,34 @@ class SaveLast(Callback):
     ) -> None:
         if (batch_idx + 1) % self.accumulate != 0:
             return  # gradients that wait for the rest of their step are not part of the state
+        if self.is_in_doubt:
+            self.is_in_doubt = False
+            if trainer.is_global_zero and not pl_module.step_failed:
+                self._keep_as_good()
+        if trainer.is_last_batch:
+            return
         self._agree(trainer)
-        is_due = trainer.global_step % self.save_every == 0 or trainer.is_last_batch
-        if self.stopping or (is_due and pl_module.skipped_in_a_row == 0):
-            self.save(trainer, pl_module)
-        if self.stopping and not trainer.is_last_batch:  # after the last one, the epoch's validation is still to come
+        is_due = trainer.global_step % self.save_every == 0 and pl_module.skipped_in_a_row == 0
+        if self.stopping or is_due:
+            self.save(trainer, pl_module, is_regular=is_due)
+        if self.stopping:
             raise Stopped
+
+    def _keep_as_good(self) -> None:
+        """Under a second name, which takes no time; the disk holds two states once the first name has a newer one."""
+        unfinished = self.out / f".{GOOD_STATE}.unfinished"
+        unfinished.unlink(missing_ok=True)
+        try:
+            os.link(self.out / STATE, unfinished)
+        except OSError:  # a file system without such names
+            shutil.copyfile(self.out / STATE, unfinished)
+        unfinished.replace(self.out / GOOD_STATE)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"is_regular": self.is_regular}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.is_in_doubt = state_dict["is_regular"]
 
     def _agree(self, trainer: lightning.Trainer) -> None:
         """Stop together: a signal may have reached one process only, or one of them a step later."""

@@ -96,8 +96,10 @@ class Validation(Callback):
         figures: dict[str, dict[str, float]],
     ) -> None:
         """Keep the weights if they are the best so far. Equal ones count as such: they saw more images."""
-        self.since_best = 0 if mask_ap > (self.best or 0.0) else self.since_best + 1
-        if mask_ap >= (self.best or 0.0):  # -1: nothing to measure
+        if mask_ap < 0:  # there is no object to measure on
+            return
+        self.since_best = 0 if self.best is None or mask_ap > self.best else self.since_best + 1
+        if self.best is None or mask_ap >= self.best:
             self.best = mask_ap
             if trainer.is_global_zero:
                 about = {"step": str(trainer.global_step), "val": json.dumps(figures)}

@@ -127,6 +127,33 @@ class TestWhatSurvives:
         assert contents(val) == contents(source / "instances_val.json")
 
     @pytest.mark.parametrize("name", WRITERS)
+    @settings(max_examples=5)
+    @given(others=st.sets(st.sampled_from(["val", "test", "minival", "fold 2"]), min_size=1))
+    def test_every_split(self, name, others: set[str]):
+        with TemporaryDirectory() as folder:
+            splits, source = sorted({"train", *others}), Path(folder) / "source"
+            for number, split in enumerate(splits, start=1):
+                write_coco(source, [[("person", SQUARE)]] * number, split=split)
+            convert(source, Path(folder) / "there", name)
+            report = convert(Path(folder) / "there", Path(folder) / "back", "coco")
+            assert report.written == {split: (n, n) for n, split in enumerate(splits, start=1)}
+            for split in splits:
+                there = contents(source / f"instances_{split}.json")
+                back = contents(Path(folder) / "back" / "annotations" / f"instances_{split}.json")
+                # Without the names, as Pascal VOC has all images in one folder.
+                assert [found[1:] for found in sorted(back)] == [found[1:] for found in sorted(there)]
+
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_splits_without_a_known_name_are_said_to_be_one(self, name, tmp_path: Path):
+        """As nobody can tell them from folders of photographs."""
+        write_coco(tmp_path / "source", [[("person", SQUARE)]], split="a")
+        source = write_coco(tmp_path / "source", [[("person", SQUARE)]] * 2, split="b")
+        said = convert(source, tmp_path / "there", name).losses
+        report = convert(tmp_path / "there", tmp_path / "back", "coco")
+        assert sum(images for images, _ in report.written.values()) == 3
+        assert any("makes one split" in line for line in said) == (list(report.written) == ["train"])
+
+    @pytest.mark.parametrize("name", WRITERS)
     def test_the_result_can_be_trained_on(self, name, tmp_path: Path):
         source = write_coco(tmp_path / "source", [[("person", SQUARE)]] * 3)
         there_and_back(source, name, tmp_path)

@@ -15,6 +15,7 @@ from yolact.data.formats import coco, labelme, mask_folder, sbd, voc, yolo
 from yolact.data.formats.detect import detect
 from yolact.data.formats.image_files import Placing
 from yolact.data.formats.request import Masks, Reading, Writing
+from yolact.data.formats.splits import KNOWN
 from yolact.data.labeled import LabeledData, LabeledImage
 
 SourceFormat = Literal["coco", "yolo", "voc", "sbd", "labelme", "masks", "instance-ids"]
@@ -164,6 +165,8 @@ def _lost_by_all(data: LabeledData, name: str, images: Placing) -> list[str]:
             lines.append("no image ids: reading it again numbers the images from 1, in the order of their names")
     if name in ("voc", "masks", "instance-ids") and any(o.polygons for i in data.images() for o in i.objects):
         lines.append("no polygons: their masks are there, pixel by pixel")
+    if name in ("labelme", "masks", "instance-ids") and not set(data.splits) & set(KNOWN):
+        lines.append(f"no split is called train, val or test: reading it again makes one split of {len(data.splits)}")
     if images == "none" and name not in REFERRING:
         lines.append("the images were not put beside; their place is the folder images, or Pascal's JPEGImages")
     return lines

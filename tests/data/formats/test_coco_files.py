@@ -108,4 +108,15 @@ def test_two_years_of_one_split_stay_apart(tmp_path: Path):
         source = write_coco(tmp_path / "all", [[("person", SQUARE)]])
         (source / "train").rename(source / f"train{year}")
         (source / "instances_train.json").rename(source / f"instances_train{year}.json")
-    assert list(coco.read(tmp_path / "all", Reading()).splits) == ["instances_train2014", "instances_train2017"]
+    assert list(coco.read(tmp_path / "all", Reading()).splits) == ["train2014", "train2017"]
+
+
+def test_a_data_yaml_names_some_splits_and_its_folder_has_more(tmp_path: Path):
+    for split in ("train", "test"):
+        write_coco(tmp_path, [[("person", SQUARE)]], split=split)
+    file = tmp_path / "data.yaml"
+    file.write_text("train: {images: train, annotations: instances_train.json}\n")
+    assert list(coco.read(tmp_path, Reading()).splits) == ["train", "test"]
+    alone = coco.read(file, Reading())
+    assert list(alone.splits) == ["train"]
+    assert any("no entry for instances_test.json, not read" in note for note in alone.notes)

@@ -101,3 +101,17 @@ def test_without_images_either_convention_is_possible(tmp_path: Path):
     png(tmp_path / "masks" / "a" / "x_1.png", NUMBERS)
     with pytest.raises(ValueError, match="masks or instance-ids; say which with --from"):
         detect(tmp_path)
+
+
+def test_all_folders_beside_train_are_splits(tmp_path: Path):
+    for split in ("train", "valid", "minival"):
+        photograph(tmp_path / "images" / split / f"{split}.jpg")
+        png(tmp_path / "masks" / split / split / "cat_001.png", NUMBERS)
+    photograph(tmp_path / "images" / "loose.jpg")
+    data = mask_folder.read_masks(tmp_path, Reading())
+    assert {split: [len(i.objects) for i in images] for split, images in data.splits.items()} == {
+        "minival": [1],
+        "train": [1],
+        "val": [1],
+    }
+    assert "image in no folder of a split, dropped: 1 in 1 image: loose.jpg" in said(data)

@@ -78,3 +78,11 @@ def test_a_labelmap_without_background(tmp_path: Path):
     (write(tmp_path) / "labelmap.txt").write_text("dog:1,2,3::\n")
     with pytest.raises(ValueError, match="does not start with background"):
         voc.read(tmp_path, Reading())
+
+
+def test_two_years_are_not_chosen_from(tmp_path: Path):
+    write(tmp_path / "VOCdevkit" / "VOC2012")
+    assert len(list(voc.read(tmp_path, Reading()).images())) == 1
+    write(tmp_path / "VOCdevkit" / "VOC2007")
+    with pytest.raises(ValueError, match="VOC2007 and VOC2012; name one"):
+        voc.read(tmp_path, Reading())

@@ -111,3 +111,14 @@ def test_missing_and_broken_files(tmp_path: Path):
     data = yolo.read(folder, Reading())
     assert [(image.name, len(image.objects)) for image in data.images()] == [("a.png", 1), ("e.png", 0)]
     assert [line.split(": ")[-1] for line in said(data)] == ["b.jpg", "d.png", "c.txt"]
+
+
+def test_keys_that_name_images_are_splits(tmp_path: Path):
+    description = (
+        "valid: images/train\nminival: list.txt\nlicense: data.yaml\nnames: [cat, dog]\nroboflow: {version: 1}\n"
+    )
+    folder = write(tmp_path, GOOD, description)
+    (folder / "list.txt").write_text("images/train/a.png\n")
+    data = yolo.read(folder, Reading())
+    assert {split: len(images) for split, images in data.splits.items()} == {"val": 1, "minival": 1}
+    assert data.notes == ["data.yaml: not read: license"]

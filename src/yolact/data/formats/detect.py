@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from yolact.data.formats import coco, sbd, voc
+from yolact.data.formats import sbd, voc
+from yolact.data.formats.coco_files import annotation_files
 from yolact.data.formats.image_files import find_images
 
 
@@ -45,7 +46,7 @@ def _of_file(source: Path) -> list[str]:
 
 
 def _of_folder(source: Path) -> list[str]:
-    found = ["voc"] if voc.root_of(source) else []
+    found = ["voc"] if voc.roots_of(source) else []
     found += ["sbd"] if sbd.root_of(source) else []
     descriptions = [source / "data.yaml"] if (source / "data.yaml").is_file() else sorted(source.glob("*.y*ml"))
     if len(descriptions) == 1:
@@ -68,7 +69,7 @@ def _of_masks(source: Path) -> list[str]:
 
 
 def _of_json_files(source: Path) -> list[str]:
-    for file in [*coco.annotation_files(source), *sorted(source.rglob("*.json"))][:20]:
+    for file in [*annotation_files(source), *sorted(source.rglob("*.json"))][:20]:
         try:
             found = _of_file(file)
         except ValueError:

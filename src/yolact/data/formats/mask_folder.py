@@ -1,4 +1,4 @@
-"""Folders of mask PNGs, in two conventions. The photographs are in images, or in images/train and images/val.
+"""Folders of mask PNGs, in two conventions. The photographs are in images, or in images/train, images/val and others.
 
 masks: a folder an image, with a PNG an object, which is black outside of it; masks may overlap.
 
@@ -25,10 +25,10 @@ from yolact.data.annotations import Problems, annotated_size
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, place
 from yolact.data.formats.index_png import ids_of, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import split_folders
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 
-SPLITS = ("train", "val", "valid", "test")
 MOST = 65535
 """Objects of a class in an image: numbers of 16 bits."""
 
@@ -56,15 +56,15 @@ def _read(source: Path, request: Reading, by_class: bool) -> LabeledData:
     photos = request.photos or source / "images"
     if not photos.is_dir():
         raise ValueError(f"{photos} is no folder; say where the images are with --photos FOLDER")
-    splits = [split for split in SPLITS if (photos / split).is_dir()]
     listed = source / "classes.txt"
     data = LabeledData({}, dict.fromkeys(read_lines(listed) if listed.is_file() else []))
-    for split in splits or ["train"]:
-        problems = Problems(masks / split if splits else masks)
+    folders = split_folders(photos)
+    for folder, split in (folders or {"": "train"}).items():
+        problems = Problems(masks / folder)
         files = _files_by_image(problems.file, by_class, request.class_name)
-        images = []
-        for path in find_images(photos / split if splits else photos):
-            name = path.relative_to(photos / split if splits else photos).as_posix()
+        images = data.splits.setdefault(split, [])
+        for path in find_images(photos / folder):
+            name = path.relative_to(photos / folder).as_posix()
             stem = PurePosixPath(name).with_suffix("").as_posix()
             # Penn-Fudan's own masks are called 0001_mask.png.
             found = files.pop(stem, None) or (files.pop(f"{stem}_mask", []) if by_class else [])
@@ -72,8 +72,10 @@ def _read(source: Path, request: Reading, by_class: bool) -> LabeledData:
             images += [image] if image else []
         for stem in files:
             problems.add("masks whose image is missing, dropped", stem)
-        data.splits[split] = images
         data.problems.append(problems)
+    loose = [path.name for path in find_images(photos) if path.parent == photos] if folders else []
+    for name in loose:
+        data.problems[0].add("image in no folder of a split, dropped", name)
     for image in data.images():
         data.categories.update({o.name: None for o in image.objects if o.name not in data.categories})
     return data

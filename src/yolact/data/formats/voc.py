@@ -14,6 +14,7 @@ from yolact.data.annotations import Problems, annotated_size
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, place
 from yolact.data.formats.index_png import UNLABELED, ids_of, palette, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 from yolact.images import SUFFIXES
@@ -35,11 +36,14 @@ MOST = 254
 def read(source: Path, request: Reading) -> LabeledData:
     """
     Raises:
-        ValueError: a folder without these folders, or without a list of images.
+        ValueError: a folder without these folders, or with those of several years.
     """
-    root = root_of(source)
-    if root is None:
+    roots = roots_of(source)
+    if not roots:
         raise ValueError(f"{source} has no folder SegmentationObject; name the folder that has, such as VOC2012")
+    if len(roots) > 1:  # joined, they would put the same photographs into train and val
+        raise ValueError(f"{source} has {' and '.join(root.name for root in roots)}; name one of these folders")
+    (root,) = roots
     names, colors = _classes(root)
     lists = {path.stem: path for path in sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))}
     lists.pop("trainval" if {"train", "val"} <= set(lists) else "", None)
@@ -48,14 +52,17 @@ def read(source: Path, request: Reading) -> LabeledData:
         every = sorted(path.stem for path in (root / "SegmentationObject").glob("*.png"))
         _add_split(data, root, "train", every, names, colors)
     for split, path in lists.items():
-        _add_split(data, root, split, [line.split()[0] for line in read_lines(path)], names, colors)
+        _add_split(data, root, split_name(split), [line.split()[0] for line in read_lines(path)], names, colors)
     return data
 
 
-def root_of(source: Path) -> Path | None:
-    """The folder that has SegmentationObject: this one, or the VOC2012 inside an unpacked VOCdevkit."""
-    candidates = [source, *sorted(source.glob("VOC*")), *sorted(source.glob("VOCdevkit/VOC*"))]
-    return next((folder for folder in candidates if (folder / "SegmentationObject").is_dir()), None)
+def roots_of(source: Path) -> list[Path]:
+    """The folders that have SegmentationObject: this one, or those in an unpacked VOCdevkit, such as VOC2012."""
+    for candidates in ([source], [*sorted(source.glob("VOC*")), *sorted(source.glob("VOCdevkit/VOC*"))]):
+        found = [folder for folder in candidates if (folder / "SegmentationObject").is_dir()]
+        if found:
+            return found
+    return []
 
 
 def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
@@ -101,7 +108,7 @@ def _add_split(
             problems.add(f"{reason.split(': ')[-1].split(' (')[0]}, dropped", path.name)
             continue
         images.append(LabeledImage(path.relative_to(root / "JPEGImages").as_posix(), path, size, objects))
-    data.splits[split] = images
+    data.splits.setdefault(split, []).extend(images)
     data.problems.append(problems)
 
 

@@ -14,12 +14,15 @@ from PIL import Image
 from yolact.data.annotations import Problems
 from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, inner_path, place
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import KNOWN, split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, polygon_flaw
 from yolact.data.outlines import join
+from yolact.images import SUFFIXES
 
-SPLITS = ("train", "val", "test")
+SETTINGS = ("path", "names", "nc", "download")
+"""Keys of a data.yaml that name no images."""
 
 DECIMALS = 9
 """Of fractions in the text. They say where a corner is to 0.0001 pixel in images of up to 50000 pixels."""
@@ -40,21 +43,46 @@ def read(source: Path, request: Reading) -> LabeledData:
     root = file.parent / str(content.get("path") or ".")
     root = root if root.is_dir() else file.parent  # `path` is often that of the machine on which the file was written
     data = LabeledData({}, dict.fromkeys(names.values()))
-    for split in SPLITS:
-        if not content.get(split):
-            continue
+    for key, entries in _splits(content, (root, file.parent), data.notes).items():
         problems = Problems(file)
-        entries = content[split] if isinstance(content[split], list) else [content[split]]
-        images = []
+        images = data.splits.setdefault(split_name(key), [])
         for entry in entries:
             for path, name in _images(root, file.parent, str(entry), problems):
                 image = _read_image(path, name, names, problems)
                 images += [image] if image else []
-        data.splits[split] = images
         data.problems.append(problems)
     if not data.splits:
         raise ValueError(f"{file} has no entry train, val or test; write train: images/train")
     return data
+
+
+def _splits(content: dict[str, Any], roots: tuple[Path, Path], notes: list[str]) -> dict[str, list[Any]]:
+    """The keys that name images, with their entries: train, val and test, and others where there are images."""
+    found = {}
+    for key, entry in content.items():
+        entries = entry if isinstance(entry, list) else [entry]
+        if key in SETTINGS or not entry:
+            continue
+        if split_name(str(key)) in KNOWN:
+            found[str(key)] = entries
+        elif all(isinstance(one, str) for one in entries):
+            if all(_has_images(_located(roots, one)) for one in entries):
+                found[str(key)] = entries
+            else:
+                notes.append(f"data.yaml: not read: {key}")
+    return found
+
+
+def _located(roots: tuple[Path, Path], entry: str) -> Path:
+    """What an entry names, below the data set's root or beside its data.yaml; if it is in neither, below the root."""
+    return next((root / entry for root in roots if (root / entry).exists()), roots[0] / entry)
+
+
+def _has_images(place_of: Path) -> bool:
+    if place_of.is_dir():
+        return bool(find_images(place_of))
+    lines = read_lines(place_of) if place_of.suffix == ".txt" and place_of.is_file() else []
+    return bool(lines) and Path(lines[0].strip()).suffix.lower() in SUFFIXES
 
 
 def data_yaml(source: Path) -> Path:
@@ -87,7 +115,7 @@ def _names(content: dict[str, Any], file: Path) -> dict[int, str]:
 
 def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tuple[Path, str]]:
     """The images of a folder, or of a text file that lists them, with their names in the data set."""
-    place_of = next((p / entry for p in (root, beside) if (p / entry).exists()), root / entry)
+    place_of = _located((root, beside), entry)
     if place_of.is_dir():
         found = [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
         labels = label_file(place_of / "x").parent

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -178,6 +178,35 @@ class TestWhatSurvives:
         data = CocoDataset(DataConfig.read(tmp_path / "back" / "data.yaml").train)
         found = {(int(sample.image[0, 0, 0]), int(sample.labels[0])) for sample in data}
         assert found == {(1, 0), (9, 1)}
+
+    file_names = st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["", "", "a/", "images/", "train/", "c.png/"]),
+        st.text("ab. _1\n\u2028é-%:", min_size=1, max_size=5).filter(lambda stem: stem.strip(".") != ""),
+        st.sampled_from([".png", "", ".PNG", ".v2", ".jpg"]),
+    )
+
+    @pytest.mark.parametrize("name", WRITERS)
+    @ROUND
+    @given(names=st.lists(file_names, min_size=1, max_size=4, unique_by=str.casefold))
+    def test_every_image_whatever_its_name(self, name, names: list[str]):
+        with TemporaryDirectory() as folder:
+            masks = [np.roll(SQUARE, shift, axis=(0, 1)) for shift in range(len(names))]
+            source = write_coco(Path(folder) / "source", [[("person", mask)] for mask in masks])
+            file = source / "instances_train.json"
+            content = json.loads(file.read_text())
+            for image, chosen in zip(content["images"], names, strict=True):
+                path = source / "train" / chosen
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assume(not path.exists())
+                (source / "train" / image["file_name"]).rename(path)
+                image["file_name"] = chosen
+            file.write_text(json.dumps(content))
+            there_and_back(source, name, Path(folder), images="copy")
+            data = CocoDataset(DataConfig.read(Path(folder) / "back" / "data.yaml").train)
+            found = {int(sample.image[0, 0, 0]): sample.masks[0].numpy() for sample in data}
+            assert sorted(found) == list(range(1, len(names) + 1))
+            assert all((found[number] == mask).all() for number, mask in enumerate(masks, start=1))
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("size", [(6, 9), (7, 7)])

@@ -86,3 +86,12 @@ def test_two_years_are_not_chosen_from(tmp_path: Path):
     write(tmp_path / "VOCdevkit" / "VOC2007")
     with pytest.raises(ValueError, match="VOC2007 and VOC2012; name one"):
         voc.read(tmp_path, Reading())
+
+
+def test_a_line_is_a_name_or_begins_with_one(tmp_path: Path):
+    folder = write(tmp_path)
+    write(folder, "my photo")
+    (folder / "ImageSets" / "Segmentation" / "train.txt").write_text("my photo\na  1\nmy cat\n")
+    data = voc.read(folder, Reading())
+    assert [image.name for image in data.images()] == ["my photo.jpg", "a.jpg"]
+    assert data.problems[0].lines() == ["train: missing image file, dropped: 1 in 1 image: my cat"]

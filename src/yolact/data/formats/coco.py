@@ -12,7 +12,7 @@ import yaml
 
 from yolact.data.annotations import ImageRecord, Problems, category_names, read_json, read_records
 from yolact.data.formats.coco_files import annotation_files, images_folder, noted_folder, other_files, splits_of
-from yolact.data.formats.image_files import distinct_names, inner_path, place
+from yolact.data.formats.image_files import inner_path, names_in_one_place, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle, polygon_flaw
@@ -136,10 +136,8 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
         if request.images == "none":
             root, names = _where_they_are(images)
         else:
-            names = distinct_names([image.name for image in images])
+            names = names_in_one_place(images, request.losses)
             for image, name in zip(images, names, strict=True):
-                if name != image.name:
-                    request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
                 place(image, folder / root / name, request.images)
         content = _content(images, names, ids, request)
         if request.images == "none" and images:

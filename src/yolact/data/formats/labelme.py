@@ -14,7 +14,14 @@ from typing import Any
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, embedded_bytes, find_images, inner_path, place
+from yolact.data.formats.image_files import (
+    UNREADABLE,
+    embedded_bytes,
+    find_images,
+    inner_path,
+    names_in_one_place,
+    place,
+)
 from yolact.data.formats.labelme_shapes import group_shapes, read_group, shapes_of
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import split_folders
@@ -139,10 +146,8 @@ def _find_image(file: Path, named: str, root: Path, photos: Path | None) -> Path
 def write(data: LabeledData, folder: Path, request: Writing) -> None:
     """SPLIT/NAME.json, with the image beside it if images are wanted there, and labels.txt."""
     for split, images in data.splits.items():
-        names = distinct_names(image.name for image in images)
+        names = names_in_one_place(images, request.losses)
         for image, name in zip(images, names, strict=True):
-            if name != image.name:
-                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
             upright = as_upright(image)
             file = (folder / split / name).with_suffix(".json")
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, place
+from yolact.data.formats.image_files import UNREADABLE, find_images, names_to_be_found, place
 from yolact.data.formats.index_png import ids_of, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import split_folders
@@ -84,7 +84,7 @@ def _read(source: Path, request: Reading, by_class: bool) -> LabeledData:
 def _files_by_image(folder: Path, by_class: bool, class_name: str | None) -> dict[str, list[tuple[str, Path]]]:
     """For the stem of each image, its PNGs of masks with their classes."""
     found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.png")):
+    for path in sorted(path for path in folder.rglob("*.png") if path.is_file()):
         inside = path.relative_to(folder)
         if by_class and class_name is not None:
             name, stem = class_name, inside.with_suffix("")
@@ -130,7 +130,7 @@ def write_masks(data: LabeledData, folder: Path, request: Writing) -> None:
     """A folder an image, with a PNG an object."""
     for target, image in _placed(data, folder, request):
         target = folder / "masks" / target.with_suffix("")
-        target.mkdir(parents=True)
+        target.mkdir(parents=True, exist_ok=True)  # there, if a.jpg follows a/b.jpg
         counts: dict[str, int] = defaultdict(int)
         for o in image.objects:
             if o.is_crowd:
@@ -165,9 +165,7 @@ def _placed(data: LabeledData, folder: Path, request: Writing):
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in data.categories), encoding="utf-8")
     for split, images in data.splits.items():
         (folder / "images" / split).mkdir(parents=True)
-        for image, name in zip(images, distinct_names(image.name for image in images), strict=True):
-            if name != image.name:
-                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
+        for image, name in zip(images, names_to_be_found(images, request.losses), strict=True):
             place(image, folder / "images" / split / name, request.images)
             yield Path(split) / name, image
 

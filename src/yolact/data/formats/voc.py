@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, place
+from yolact.data.formats.image_files import UNREADABLE, names_to_be_listed, place
 from yolact.data.formats.index_png import UNLABELED, ids_of, palette, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import split_name
@@ -52,7 +52,9 @@ def read(source: Path, request: Reading) -> LabeledData:
         every = sorted(path.stem for path in (root / "SegmentationObject").glob("*.png"))
         _add_split(data, root, "train", every, names, colors)
     for split, path in lists.items():
-        _add_split(data, root, split_name(split), [line.split()[0] for line in read_lines(path)], names, colors)
+        _add_split(
+            data, root, split_name(split), [_stem(root, line.strip()) for line in read_lines(path)], names, colors
+        )
     return data
 
 
@@ -112,6 +114,13 @@ def _add_split(
     data.problems.append(problems)
 
 
+def _stem(root: Path, line: str) -> str:
+    """The image of a line: all of it, as a name may hold spaces, or its first word, if only that is an image."""
+    first = line.split()[0]
+    photos = root / "JPEGImages"
+    return first if not _image_file(photos, line) and _image_file(photos, first) else line
+
+
 def _image_file(folder: Path, stem: str) -> Path | None:
     if ".." in Path(stem).parts or Path(stem).is_absolute():
         return None
@@ -153,11 +162,9 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
     for needed in (folder / "SegmentationObject", folder / "SegmentationClass", lists):
         needed.mkdir(parents=True)
     images = list(data.images())
-    names = distinct_names((image.name for image in images), flat=True)
+    names = names_to_be_listed(images, request.losses)
     stems = {id(image): Path(name).stem for image, name in zip(images, names, strict=True)}
     for image, name in zip(images, names, strict=True):
-        if name != image.name:
-            request.losses.add("image renamed, as all are in one folder", f"{image.name} → {name}")
         place(image, folder / "JPEGImages" / name, request.images)
         instances, classes = _paint(image, labels, request.losses)
         write_png(folder / "SegmentationObject" / f"{Path(name).stem}.png", instances)

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, inner_path, place
+from yolact.data.formats.image_files import UNREADABLE, find_images, inner_path, names_to_be_found, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN, split_name
 from yolact.data.formats.text_lists import read_lines
@@ -192,13 +192,11 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
     labels = {name: label for label, name in enumerate(data.categories)}
     content: dict[str, Any] = {}
     for split, images in data.splits.items():
-        names = distinct_names(image.name for image in images)
+        names = names_to_be_found(images, request.losses)
         for image, name in zip(images, names, strict=True):
-            if name != image.name:
-                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
             place(image, folder / "images" / split / name, request.images)
             lines = _lines(as_upright(image), labels, request.losses)
-            text = (folder / "labels" / split / name).with_suffix(".txt")
+            text = label_file(folder / "images" / split / name)
             text.parent.mkdir(parents=True, exist_ok=True)
             text.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         content[split] = f"images/{split}"

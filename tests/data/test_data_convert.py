@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -325,6 +326,21 @@ class TestSplitting:
         write_coco(source, [[("person", SQUARE)]], split="val")
         with pytest.raises(ValueError, match="there are splits already"):
             convert(source, tmp_path / "out", "coco", val_share=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("yolo", {"photos": Path("photos")}, "--photos photos, but yolo says itself"),
+        ("coco", {"photos": Path("photos")}, "data.yaml says where the images are; leave it out"),
+        ("coco", {"class_name": "cat"}, "--class-name cat, but coco says itself"),
+        ("coco", {"masks": "rle", "destination_format": "yolo"}, "--masks rle, but yolo has one way"),
+    ],
+)
+def test_options_without_effect_are_refused(name, options: dict[str, Any], message: str, tmp_path: Path):
+    convert(write_coco(tmp_path / "source", [[("person", SQUARE)]]), tmp_path / "there", name)
+    with pytest.raises(ValueError, match=message):
+        convert(tmp_path / "there", tmp_path / "out", **{"destination_format": "coco", **options})
 
 
 class TestDamage:

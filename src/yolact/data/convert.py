@@ -106,6 +106,7 @@ def convert(
             raise ValueError(f"format {name!r} is unknown; choose one of {', '.join(formats)}")
     if not source.exists():
         raise ValueError(f"{source} does not exist; name a file or folder of annotations")
+    _check_options(str(source_format), destination_format, photos, class_name, masks)
     data = READERS[str(source_format)](source, Reading(photos, class_name))
     problems = [line for p in data.problems for line in p.lines()]
     if not any(data.images()):
@@ -131,6 +132,16 @@ def _check_destination(destination: Path, source: Path) -> None:
         raise ValueError(f"{destination} holds something; choose a new folder")
     if destination.resolve() == source.resolve():
         raise ValueError(f"{destination} is the source; choose a new folder")
+
+
+def _check_options(read: str, written: str, photos: Path | None, class_name: str | None, masks: Masks) -> None:
+    """Refuse what would have no effect."""
+    if photos is not None and read in ("yolo", "voc", "sbd"):
+        raise ValueError(f"--photos {photos}, but {read} says itself where its images are; leave it out")
+    if class_name is not None and read not in ("masks", "instance-ids"):
+        raise ValueError(f"--class-name {class_name}, but {read} says itself what its classes are; leave it out")
+    if masks != "keep" and written != "coco":
+        raise ValueError(f"--masks {masks}, but {written} has one way to hold masks; leave it out")
 
 
 def _check_names(data: LabeledData) -> None:

@@ -122,3 +122,25 @@ def test_keys_that_name_images_are_splits(tmp_path: Path):
     data = yolo.read(folder, Reading())
     assert {split: len(images) for split, images in data.splits.items()} == {"val": 1, "minival": 1}
     assert data.notes == ["data.yaml: not read: license"]
+
+
+def test_roboflows_paths_begin_beside_the_data_set(tmp_path: Path):
+    for split in ("train", "valid"):
+        for part in ("images", "labels"):
+            (tmp_path / split / part).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / split / "images" / "a.png")
+        (tmp_path / split / "labels" / "a.txt").write_text(GOOD)
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: [cat, dog]\n")
+    data = yolo.read(tmp_path, Reading())
+    assert {split: [len(i.objects) for i in images] for split, images in data.splits.items()} == {
+        "train": [1],
+        "val": [1],
+    }
+
+
+def test_files_as_windows_and_labelimg_leave_them(tmp_path: Path):
+    folder = write(tmp_path, "\ufeff" + GOOD + GOOD)
+    (folder / "labels" / "train" / "classes.txt").write_text("cat\ndog\n")
+    data = yolo.read(folder, Reading())
+    assert [len(image.objects) for image in data.images()] == [2]
+    assert said(data) == []

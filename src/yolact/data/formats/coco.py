@@ -46,6 +46,8 @@ def read(source: Path, request: Reading) -> LabeledData:
             named = ", ".join(file.name for file in files)
             data.notes.append(f"{source.name}: has no entry for {named}, not read; name the folder to read all")
             files = []
+        if request.photos and not files:
+            raise ValueError(f"--photos {request.photos}, but {description} says where the images are; leave it out")
     else:
         files = annotation_files(source)
         if not files:

@@ -74,8 +74,12 @@ def _splits(content: dict[str, Any], roots: tuple[Path, Path], notes: list[str])
 
 
 def _located(roots: tuple[Path, Path], entry: str) -> Path:
-    """What an entry names, below the data set's root or beside its data.yaml; if it is in neither, below the root."""
-    return next((root / entry for root in roots if (root / entry).exists()), roots[0] / entry)
+    """What an entry names, below the data set's root or beside its data.yaml; if it is in neither, below the root.
+
+    Roboflow writes ../train/images for the folder train/images beside the data.yaml.
+    """
+    candidates = [root / spelled for spelled in (entry, entry.removeprefix("../")) for root in roots]
+    return next((path for path in candidates if path.exists()), candidates[0])
 
 
 def _has_images(place_of: Path) -> bool:
@@ -120,11 +124,12 @@ def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tu
         found = [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
         labels = label_file(place_of / "x").parent
         orphans = {p.with_suffix("") for p in labels.rglob("*.txt")} - {label_file(p).with_suffix("") for p, _ in found}
-        for orphan in sorted(orphans):
+        for orphan in sorted(orphans - {labels / "classes"}):  # LabelImg lists the classes in classes.txt
             problems.add("label file whose image is missing, dropped", f"{orphan.relative_to(labels).as_posix()}.txt")
         return found
     if not place_of.is_file():
-        raise ValueError(f"{problems.file}: {entry!r} is neither a folder of images nor a list of them in {root}")
+        what = f"{entry!r} is neither a folder of images nor a list of them in {root}"
+        raise ValueError(f"{problems.file}: {what}; correct it, or take it out")
     listed = []
     for line in map(str.strip, read_lines(place_of)):
         path = (place_of.parent / line) if line.startswith("./") else (root / line)
@@ -152,7 +157,7 @@ def _read_image(path: Path, name: str, names: dict[int, str], problems: Problems
         problems.add("image that cannot be opened, dropped", name)
         return None
     try:
-        text = label_file(path).read_text(encoding="utf-8")
+        text = label_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         text = ""  # an image without objects
     except (OSError, UnicodeDecodeError):

@@ -95,3 +95,13 @@ def test_a_line_is_a_name_or_begins_with_one(tmp_path: Path):
     data = voc.read(folder, Reading())
     assert [image.name for image in data.images()] == ["my photo.jpg", "a.jpg"]
     assert data.problems[0].lines() == ["train: missing image file, dropped: 1 in 1 image: my cat"]
+
+
+def test_blue_is_an_object(tmp_path: Path):
+    """Its color is the number 255, which is void only as an index."""
+    folder = write(tmp_path)
+    colors = palette().copy()
+    colors[2] = (0, 0, 255)
+    Image.fromarray(colors[INSTANCES]).save(folder / "SegmentationObject" / "a.png")
+    ((image,),) = voc.read(folder, Reading()).splits.values()
+    assert sorted((o.name, o.area) for o in image.objects) == [("bird", 4), ("person", 3)]

@@ -9,6 +9,7 @@ import yaml
 from yolact.data.formats import sbd, voc
 from yolact.data.formats.coco_files import annotation_files
 from yolact.data.formats.image_files import find_images
+from yolact.data.formats.splits import split_folders
 
 
 def detect(source: Path) -> str:
@@ -62,7 +63,10 @@ def _of_masks(source: Path) -> list[str]:
     """A folder an image, if one is named after an image; else a folder a class. Without images, either."""
     photos = source / "images"
     stems = {path.relative_to(photos).with_suffix("").as_posix() for path in find_images(photos)}
-    folders = {path.parent.relative_to(source / "masks").as_posix() for path in (source / "masks").rglob("*.png")}
+    folders = {path.parent.relative_to(source / "masks").as_posix() for path in find_images(source / "masks")}
+    if stems:  # masks may have no folders of splits, though the images do
+        splits = split_folders(photos)
+        stems |= {stem.split("/", 1)[1] for stem in stems if stem.split("/", 1)[0] in splits and "/" in stem}
     if not stems:
         return ["masks", "instance-ids"]
     return ["masks"] if stems & folders else ["instance-ids"]

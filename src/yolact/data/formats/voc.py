@@ -134,13 +134,13 @@ def _image_file(folder: Path, stem: str) -> Path | None:
 def _read_objects(
     root: Path, stem: str, path: Path, names: dict[int, str], colors: dict[int, int], problems: Problems
 ) -> tuple[tuple[LabeledObject, ...], tuple[int, int]]:
-    instances, _ = read_png(root / "SegmentationObject" / f"{stem}.png")
+    instances, in_colors = read_png(root / "SegmentationObject" / f"{stem}.png")
     classes, are_colors = read_png(root / "SegmentationClass" / f"{stem}.png")
     if instances.shape != classes.shape:
         raise ValueError("PNGs of objects and classes of different sizes")
     size = annotated_size(path, *instances.shape)
     objects = []
-    for number in ids_of(instances, (0, VOID, UNLABELED)):
+    for number in ids_of(instances, (0, UNLABELED if in_colors else VOID)):  # as a color, 255 is blue
         mask = instances == number
         values, counts = np.unique(classes[mask], return_counts=True)
         index = int(values[counts.argmax()])

@@ -1,5 +1,6 @@
 """Conversion: what survives every format, what each one loses and says, and what of broken files is left."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -214,16 +215,51 @@ class TestWhatSurvives:
     @pytest.mark.parametrize("name", WRITERS)
     def test_photographs_that_are_stored_turned(self, name, size: tuple[int, int], orientation: int, tmp_path: Path):
         """YOLO's and LabelMe's tools turn them, COCO's do not: the object stays where it is in the photograph."""
-        mask = np.zeros(size, bool)
-        mask[0, :2] = mask[1, 0] = True
-        source = write_coco(tmp_path / "source", [[("person", mask)]])
-        pixels = np.where(mask, 255, 0).astype(np.uint8)
+        there_and_back(turned_photograph(tmp_path / "source", size, orientation), name, tmp_path)
+        assert_the_object_is_what_is_white(tmp_path / "back")
+
+    @pytest.mark.parametrize("orientation", [3, 6])
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_tiffs_that_are_stored_turned(self, name, orientation: int, tmp_path: Path):
+        """Pillow turns these by itself."""
+        source = turned_photograph(tmp_path / "source", (6, 9), 1)
+        photo = source / "train" / "001.png"
         exif = Image.Exif()
         exif[0x0112] = orientation
-        Image.fromarray(pixels).save(source / "train" / "001.png", exif=exif)
+        turn_back = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}[orientation]
+        Image.open(photo).convert("RGB").transpose(turn_back).save(photo.with_suffix(".tif"), exif=exif)
+        file = source / "instances_train.json"
+        file.write_text(file.read_text().replace("001.png", "001.tif"))
         there_and_back(source, name, tmp_path)
-        (sample,) = CocoDataset(DataConfig.read(tmp_path / "back" / "data.yaml").train)
-        assert ((sample.image[0] == 255) == sample.masks[0]).all()
+        assert_the_object_is_what_is_white(tmp_path / "back")
+
+    @pytest.mark.parametrize("orientation", [3, 6])
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_photographs_in_labelme_files_that_are_stored_turned(self, name, orientation: int, tmp_path: Path):
+        convert(turned_photograph(tmp_path / "coco", (6, 9), orientation), tmp_path / "source", "labelme")
+        file, photo = tmp_path / "source" / "train" / "001.json", tmp_path / "source" / "train" / "001.png"
+        content = json.loads(file.read_text())
+        content["imageData"] = base64.b64encode(photo.read_bytes()).decode()
+        file.write_text(json.dumps(content))
+        photo.unlink()
+        there_and_back(tmp_path / "source", name, tmp_path)
+        assert_the_object_is_what_is_white(tmp_path / "back")
+
+
+def turned_photograph(folder: Path, size: tuple[int, int], orientation: int) -> Path:
+    """A COCO data set of one photograph, black but for its object."""
+    mask = np.zeros(size, bool)
+    mask[0, :2] = mask[1, 0] = True
+    source = write_coco(folder, [[("person", mask)]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(source / "train" / "001.png", exif=exif)
+    return source
+
+
+def assert_the_object_is_what_is_white(folder: Path) -> None:
+    (sample,) = CocoDataset(DataConfig.read(folder / "data.yaml").train)
+    assert ((sample.image[0] == 255) == sample.masks[0]).all()
 
 
 class TestWhatIsLostIsSaid:

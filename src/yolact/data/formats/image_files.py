@@ -102,7 +102,7 @@ def _findable(image: LabeledImage) -> str:
     path = PurePosixPath(image.name)
     plain = path.name.lstrip(".") or "image"
     if PurePosixPath(plain).suffix.lower() not in SUFFIXES:
-        with Image.open(_opened(image)) as opened:
+        with Image.open(image_file(image)) as opened:
             plain += SUFFIX_OF.get(opened.format or "", ".png")
     return str(path.with_name(plain))
 
@@ -129,7 +129,7 @@ def place(image: LabeledImage, target: Path, how: Placing) -> None:
     shutil.copyfile(image.path, target)
 
 
-def _opened(image: LabeledImage) -> Path | BytesIO:
+def image_file(image: LabeledImage) -> Path | BytesIO:
     """What Pillow can open."""
     return BytesIO(embedded_bytes(json.loads(image.path.read_bytes()))) if image.is_embedded else image.path
 

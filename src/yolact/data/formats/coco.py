@@ -11,7 +11,14 @@ from typing import Any
 import yaml
 
 from yolact.data.annotations import ImageRecord, Problems, category_names, read_json, read_records
-from yolact.data.formats.coco_files import annotation_files, images_folder, noted_folder, other_files, splits_of
+from yolact.data.formats.coco_files import (
+    annotation_files,
+    images_folder,
+    noted_folder,
+    other_files,
+    respelled,
+    splits_of,
+)
 from yolact.data.formats.image_files import inner_path, names_in_one_place, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN
@@ -93,6 +100,7 @@ def _add_file(
 
 
 def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tuple[list[LabeledImage], Problems]:
+    content = respelled(content, source.images)
     records, problems = read_records(content, source, {name: label for label, name in enumerate(names)})
     images = []
     for record in records:

@@ -89,4 +89,19 @@ def noted_folder(content: dict[str, Any]) -> str:
 def is_there(folder: Path, name: str) -> bool:
     """Whether a folder has this file, or has it as a name from Windows with \\ for /."""
     # Path.is_file would raise for a name that is too long for the file system.
-    return any(os.path.isfile(folder / spelled) for spelled in (name, name.replace("\\", "/")))  # noqa: PTH113
+    return any(os.path.isfile(folder / spelled) for spelled in (name, _with_slashes(name)))  # noqa: PTH113
+
+
+def respelled(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same content, in which images have the names that their files have here: with / for the \\ of Windows."""
+    images = []
+    for image in content["images"]:
+        name = image.get("file_name") if isinstance(image, dict) else None
+        if isinstance(name, str) and "\\" in name and not os.path.isfile(folder / name):  # noqa: PTH113
+            image = {**image, "file_name": _with_slashes(name)}
+        images.append(image)
+    return {**content, "images": images}
+
+
+def _with_slashes(name: str) -> str:
+    return name.replace("\\", "/")

@@ -422,6 +422,13 @@ class TestTheVerb:
         assert self.run("convert", source, tmp_path / "out", "--to", "masks") == 1
         assert "002.png" in capsys.readouterr().err
 
+    def test_names_do_not_reach_the_terminal_as_they_are(self, tmp_path: Path, capsys: pytest.CaptureFixture):
+        source = write_coco(tmp_path / "source", [[("person", SQUARE)]] * 2)
+        file = source / "instances_train.json"
+        file.write_text(file.read_text().replace("002.png", "x\\n\\u001b[31mred.png"))
+        assert self.run("convert", source, tmp_path / "out", "--to", "coco") == 1
+        assert capsys.readouterr().err.endswith("dropped: 1 in 1 image: x??[31mred.png\n")
+
     @pytest.mark.parametrize(
         ("arguments", "part"),
         [

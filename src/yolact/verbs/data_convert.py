@@ -52,6 +52,7 @@ class DataConvert:
 
     def run(self) -> int:
         from yolact.data.convert import convert
+        from yolact.doctor.findings import printable
 
         report = convert(
             self.source,
@@ -66,7 +67,7 @@ class DataConvert:
             seed=self.seed,
         )
         for line in report.problems + report.losses:
-            print(f"warning: {line}", file=sys.stderr)
+            print(f"warning: {printable(line)}", file=sys.stderr)
         parts = [f"{split} {images} images, {objects} objects" for split, (images, objects) in report.written.items()]
         parts += [f"{report.dropped} objects that {self.to} cannot hold, dropped"] if report.dropped else []
         print(f"{self.source} ({report.source_format}) → {self.out} ({report.destination_format}): {'; '.join(parts)}")

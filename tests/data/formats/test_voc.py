@@ -76,8 +76,16 @@ def test_broken_files_are_named_and_left_out(tmp_path: Path):
 
 def test_a_labelmap_without_background(tmp_path: Path):
     (write(tmp_path) / "labelmap.txt").write_text("dog:1,2,3::\n")
-    with pytest.raises(ValueError, match="does not start with background"):
+    with pytest.raises(ValueError, match="does not list the background"):
         voc.read(tmp_path, Reading())
+
+
+def test_background_may_stand_anywhere_in_a_labelmap(tmp_path: Path):
+    folder = write(tmp_path)
+    lines = [f"class{index}:{index},1,1::\n" for index in range(1, 16)]
+    (folder / "labelmap.txt").write_text("".join([*lines[:7], "background:0,0,0::\n", *lines[7:]]))
+    ((image,),) = voc.read(folder, Reading()).splits.values()
+    assert [(o.name, o.area) for o in image.objects] == [("class15", 3), ("class3", 4)]
 
 
 def test_two_years_are_not_chosen_from(tmp_path: Path):

@@ -28,6 +28,9 @@ PASCAL_CLASSES = (
 HEADER = "# label:color_rgb:parts:actions"
 """The first line of a labelmap.txt."""
 
+BACKGROUND = "background"
+"""What a labelmap.txt calls what is no class."""
+
 VOID = 255
 MOST = 254
 """Objects in an image, and classes in a data set: 0 and 255 are taken."""
@@ -75,7 +78,8 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
         return dict(enumerate(PASCAL_CLASSES, start=1)), default
     names, colors = {}, {}
     lines = [line for line in read_lines(file) if not line.startswith(HEADER[:8])]
-    for index, line in enumerate(lines):
+    # Background is 0 wherever it is listed, and the others are numbered in their order.
+    for index, line in enumerate(sorted(lines, key=lambda line: line.split(":")[0] != BACKGROUND)):
         # From the right, since a name may hold a colon: name:r,g,b:parts:actions
         name, color, *_ = [*line.rsplit(":", 3), ""]
         rgb = re.fullmatch(r"\s*(\d+),\s*(\d+),\s*(\d+)\s*", color)
@@ -83,8 +87,8 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
             raise ValueError(f"{file} has the line {line!r}; write name:red,green,blue::")
         colors[packed(np.array(rgb.groups(), dtype=np.int64) if rgb else palette()[index % 256])] = index
         names[index] = name
-    if names.pop(0, None) != "background":
-        raise ValueError(f"{file} does not start with background; its first line has to be background:0,0,0::")
+    if names.pop(0, None) != BACKGROUND:
+        raise ValueError(f"{file} does not list the background; add the line {BACKGROUND}:0,0,0::")
     return names, colors
 
 
@@ -173,7 +177,7 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
         (lists / f"{split}.txt").write_text("".join(f"{stems[id(image)]}\n" for image in members), encoding="utf-8")
     if tuple(data.categories) != PASCAL_CLASSES:
         colors = palette().tolist()
-        lines = [f"{name}:{','.join(map(str, colors[i]))}::\n" for i, name in enumerate(("background", *labels))]
+        lines = [f"{name}:{','.join(map(str, colors[i]))}::\n" for i, name in enumerate((BACKGROUND, *labels))]
         (folder / "labelmap.txt").write_text(f"{HEADER}\n" + "".join(lines), encoding="utf-8")
 
 

@@ -427,7 +427,7 @@ class TestTheVerb:
         file = source / "instances_train.json"
         file.write_text(file.read_text().replace("002.png", "x\\n\\u001b[31mred.png"))
         assert self.run("convert", source, tmp_path / "out", "--to", "coco") == 1
-        assert capsys.readouterr().err.endswith("dropped: 1 in 1 image: x??[31mred.png\n")
+        assert capsys.readouterr().err.endswith("dropped: 1 in 1 image: x ?[31mred.png\n")
 
     @pytest.mark.parametrize(
         ("arguments", "part"),

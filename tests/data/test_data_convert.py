@@ -1,13 +1,15 @@
 """Conversion: what survives every format, what each one loses and says, and what of broken files is left."""
 
+import base64
 import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -127,6 +129,33 @@ class TestWhatSurvives:
         assert contents(val) == contents(source / "instances_val.json")
 
     @pytest.mark.parametrize("name", WRITERS)
+    @settings(max_examples=5)
+    @given(others=st.sets(st.sampled_from(["val", "test", "minival", "fold 2"]), min_size=1))
+    def test_every_split(self, name, others: set[str]):
+        with TemporaryDirectory() as folder:
+            splits, source = sorted({"train", *others}), Path(folder) / "source"
+            for number, split in enumerate(splits, start=1):
+                write_coco(source, [[("person", SQUARE)]] * number, split=split)
+            convert(source, Path(folder) / "there", name)
+            report = convert(Path(folder) / "there", Path(folder) / "back", "coco")
+            assert report.written == {split: (n, n) for n, split in enumerate(splits, start=1)}
+            for split in splits:
+                there = contents(source / f"instances_{split}.json")
+                back = contents(Path(folder) / "back" / "annotations" / f"instances_{split}.json")
+                # Without the names, as Pascal VOC has all images in one folder.
+                assert [found[1:] for found in sorted(back)] == [found[1:] for found in sorted(there)]
+
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_splits_without_a_known_name_are_said_to_be_one(self, name, tmp_path: Path):
+        """As nobody can tell them from folders of photographs."""
+        write_coco(tmp_path / "source", [[("person", SQUARE)]], split="a")
+        source = write_coco(tmp_path / "source", [[("person", SQUARE)]] * 2, split="b")
+        said = convert(source, tmp_path / "there", name).losses
+        report = convert(tmp_path / "there", tmp_path / "back", "coco")
+        assert sum(images for images, _ in report.written.values()) == 3
+        assert any("makes one split" in line for line in said) == (list(report.written) == ["train"])
+
+    @pytest.mark.parametrize("name", WRITERS)
     def test_the_result_can_be_trained_on(self, name, tmp_path: Path):
         source = write_coco(tmp_path / "source", [[("person", SQUARE)]] * 3)
         there_and_back(source, name, tmp_path)
@@ -152,21 +181,85 @@ class TestWhatSurvives:
         found = {(int(sample.image[0, 0, 0]), int(sample.labels[0])) for sample in data}
         assert found == {(1, 0), (9, 1)}
 
+    file_names = st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["", "", "a/", "images/", "train/", "c.png/"]),
+        st.text("ab. _1\n\u2028é-%:", min_size=1, max_size=5).filter(lambda stem: stem.strip(".") != ""),
+        st.sampled_from([".png", "", ".PNG", ".v2", ".jpg"]),
+    )
+
+    @pytest.mark.parametrize("name", WRITERS)
+    @ROUND
+    @given(names=st.lists(file_names, min_size=1, max_size=4, unique_by=str.casefold))
+    def test_every_image_whatever_its_name(self, name, names: list[str]):
+        with TemporaryDirectory() as folder:
+            masks = [np.roll(SQUARE, shift, axis=(0, 1)) for shift in range(len(names))]
+            source = write_coco(Path(folder) / "source", [[("person", mask)] for mask in masks])
+            file = source / "instances_train.json"
+            content = json.loads(file.read_text())
+            for image, chosen in zip(content["images"], names, strict=True):
+                path = source / "train" / chosen
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assume(not path.exists())
+                (source / "train" / image["file_name"]).rename(path)
+                image["file_name"] = chosen
+            file.write_text(json.dumps(content))
+            there_and_back(source, name, Path(folder), images="copy")
+            data = CocoDataset(DataConfig.read(Path(folder) / "back" / "data.yaml").train)
+            found = {int(sample.image[0, 0, 0]): sample.masks[0].numpy() for sample in data}
+            assert sorted(found) == list(range(1, len(names) + 1))
+            assert all((found[number] == mask).all() for number, mask in enumerate(masks, start=1))
+
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("size", [(6, 9), (7, 7)])
     @pytest.mark.parametrize("name", WRITERS)
     def test_photographs_that_are_stored_turned(self, name, size: tuple[int, int], orientation: int, tmp_path: Path):
         """YOLO's and LabelMe's tools turn them, COCO's do not: the object stays where it is in the photograph."""
-        mask = np.zeros(size, bool)
-        mask[0, :2] = mask[1, 0] = True
-        source = write_coco(tmp_path / "source", [[("person", mask)]])
-        pixels = np.where(mask, 255, 0).astype(np.uint8)
+        there_and_back(turned_photograph(tmp_path / "source", size, orientation), name, tmp_path)
+        assert_the_object_is_what_is_white(tmp_path / "back")
+
+    @pytest.mark.parametrize("orientation", [3, 6])
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_tiffs_that_are_stored_turned(self, name, orientation: int, tmp_path: Path):
+        """Pillow turns these by itself."""
+        source = turned_photograph(tmp_path / "source", (6, 9), 1)
+        photo = source / "train" / "001.png"
         exif = Image.Exif()
         exif[0x0112] = orientation
-        Image.fromarray(pixels).save(source / "train" / "001.png", exif=exif)
+        turn_back = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}[orientation]
+        Image.open(photo).convert("RGB").transpose(turn_back).save(photo.with_suffix(".tif"), exif=exif)
+        file = source / "instances_train.json"
+        file.write_text(file.read_text().replace("001.png", "001.tif"))
         there_and_back(source, name, tmp_path)
-        (sample,) = CocoDataset(DataConfig.read(tmp_path / "back" / "data.yaml").train)
-        assert ((sample.image[0] == 255) == sample.masks[0]).all()
+        assert_the_object_is_what_is_white(tmp_path / "back")
+
+    @pytest.mark.parametrize("orientation", [3, 6])
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_photographs_in_labelme_files_that_are_stored_turned(self, name, orientation: int, tmp_path: Path):
+        convert(turned_photograph(tmp_path / "coco", (6, 9), orientation), tmp_path / "source", "labelme")
+        file, photo = tmp_path / "source" / "train" / "001.json", tmp_path / "source" / "train" / "001.png"
+        content = json.loads(file.read_text())
+        content["imageData"] = base64.b64encode(photo.read_bytes()).decode()
+        file.write_text(json.dumps(content))
+        photo.unlink()
+        there_and_back(tmp_path / "source", name, tmp_path)
+        assert_the_object_is_what_is_white(tmp_path / "back")
+
+
+def turned_photograph(folder: Path, size: tuple[int, int], orientation: int) -> Path:
+    """A COCO data set of one photograph, black but for its object."""
+    mask = np.zeros(size, bool)
+    mask[0, :2] = mask[1, 0] = True
+    source = write_coco(folder, [[("person", mask)]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(source / "train" / "001.png", exif=exif)
+    return source
+
+
+def assert_the_object_is_what_is_white(folder: Path) -> None:
+    (sample,) = CocoDataset(DataConfig.read(folder / "data.yaml").train)
+    assert ((sample.image[0] == 255) == sample.masks[0]).all()
 
 
 class TestWhatIsLostIsSaid:
@@ -271,6 +364,21 @@ class TestSplitting:
             convert(source, tmp_path / "out", "coco", val_share=0.2)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("yolo", {"photos": Path("photos")}, "--photos photos, but yolo says itself"),
+        ("coco", {"photos": Path("photos")}, "data.yaml says where the images are; leave it out"),
+        ("coco", {"class_name": "cat"}, "--class-name cat, but coco says itself"),
+        ("coco", {"masks": "rle", "destination_format": "yolo"}, "--masks rle, but yolo has one way"),
+    ],
+)
+def test_options_without_effect_are_refused(name, options: dict[str, Any], message: str, tmp_path: Path):
+    convert(write_coco(tmp_path / "source", [[("person", SQUARE)]]), tmp_path / "there", name)
+    with pytest.raises(ValueError, match=message):
+        convert(tmp_path / "there", tmp_path / "out", **{"destination_format": "coco", **options})
+
+
 class TestDamage:
     @pytest.mark.parametrize("name", WRITERS)
     def test_damaged_files_are_left_out_or_refused_in_one_line(self, name, tmp_path: Path):
@@ -313,6 +421,13 @@ class TestTheVerb:
         (source / "train" / "002.png").write_bytes(b"no image")
         assert self.run("convert", source, tmp_path / "out", "--to", "masks") == 1
         assert "002.png" in capsys.readouterr().err
+
+    def test_names_do_not_reach_the_terminal_as_they_are(self, tmp_path: Path, capsys: pytest.CaptureFixture):
+        source = write_coco(tmp_path / "source", [[("person", SQUARE)]] * 2)
+        file = source / "instances_train.json"
+        file.write_text(file.read_text().replace("002.png", "x\\n\\u001b[31mred.png"))
+        assert self.run("convert", source, tmp_path / "out", "--to", "coco") == 1
+        assert capsys.readouterr().err.endswith("dropped: 1 in 1 image: x ?[31mred.png\n")
 
     @pytest.mark.parametrize(
         ("arguments", "part"),

@@ -194,6 +194,7 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if (image.height, image.width) == size:
+                image.load()  # turns a TIFF, whose size is that of the turned pixels from the start
                 image.getexif().pop(ORIENTATION_TAG, None)
             pixels = pil_to_rgb(image)
         if pixels.shape[:2] != size:

@@ -15,6 +15,7 @@ from yolact.data.formats import coco, labelme, mask_folder, sbd, voc, yolo
 from yolact.data.formats.detect import detect
 from yolact.data.formats.image_files import Placing
 from yolact.data.formats.request import Masks, Reading, Writing
+from yolact.data.formats.splits import KNOWN
 from yolact.data.labeled import LabeledData, LabeledImage
 
 SourceFormat = Literal["coco", "yolo", "voc", "sbd", "labelme", "masks", "instance-ids"]
@@ -105,6 +106,7 @@ def convert(
             raise ValueError(f"format {name!r} is unknown; choose one of {', '.join(formats)}")
     if not source.exists():
         raise ValueError(f"{source} does not exist; name a file or folder of annotations")
+    _check_options(str(source_format), destination_format, photos, class_name, masks)
     data = READERS[str(source_format)](source, Reading(photos, class_name))
     problems = [line for p in data.problems for line in p.lines()]
     if not any(data.images()):
@@ -130,6 +132,16 @@ def _check_destination(destination: Path, source: Path) -> None:
         raise ValueError(f"{destination} holds something; choose a new folder")
     if destination.resolve() == source.resolve():
         raise ValueError(f"{destination} is the source; choose a new folder")
+
+
+def _check_options(read: str, written: str, photos: Path | None, class_name: str | None, masks: Masks) -> None:
+    """Refuse what would have no effect."""
+    if photos is not None and read in ("yolo", "voc", "sbd"):
+        raise ValueError(f"--photos {photos}, but {read} says itself where its images are; leave it out")
+    if class_name is not None and read not in ("masks", "instance-ids"):
+        raise ValueError(f"--class-name {class_name}, but {read} says itself what its classes are; leave it out")
+    if masks != "keep" and written != "coco":
+        raise ValueError(f"--masks {masks}, but {written} has one way to hold masks; leave it out")
 
 
 def _check_names(data: LabeledData) -> None:
@@ -164,6 +176,8 @@ def _lost_by_all(data: LabeledData, name: str, images: Placing) -> list[str]:
             lines.append("no image ids: reading it again numbers the images from 1, in the order of their names")
     if name in ("voc", "masks", "instance-ids") and any(o.polygons for i in data.images() for o in i.objects):
         lines.append("no polygons: their masks are there, pixel by pixel")
+    if name in ("labelme", "masks", "instance-ids") and not set(data.splits) & set(KNOWN):
+        lines.append(f"no split is called train, val or test: reading it again makes one split of {len(data.splits)}")
     if images == "none" and name not in REFERRING:
         lines.append("the images were not put beside; their place is the folder images, or Pascal's JPEGImages")
     return lines

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from yolact.verbs.wording import one_line
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConvert:
@@ -66,7 +68,7 @@ class DataConvert:
             seed=self.seed,
         )
         for line in report.problems + report.losses:
-            print(f"warning: {line}", file=sys.stderr)
+            print(f"warning: {one_line(line)}", file=sys.stderr)
         parts = [f"{split} {images} images, {objects} objects" for split, (images, objects) in report.written.items()]
         parts += [f"{report.dropped} objects that {self.to} cannot hold, dropped"] if report.dropped else []
         print(f"{self.source} ({report.source_format}) → {self.out} ({report.destination_format}): {'; '.join(parts)}")

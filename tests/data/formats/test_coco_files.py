@@ -108,4 +108,43 @@ def test_two_years_of_one_split_stay_apart(tmp_path: Path):
         source = write_coco(tmp_path / "all", [[("person", SQUARE)]])
         (source / "train").rename(source / f"train{year}")
         (source / "instances_train.json").rename(source / f"instances_train{year}.json")
-    assert list(coco.read(tmp_path / "all", Reading()).splits) == ["instances_train2014", "instances_train2017"]
+    assert list(coco.read(tmp_path / "all", Reading()).splits) == ["train2014", "train2017"]
+
+
+def test_a_data_yaml_names_some_splits_and_its_folder_has_more(tmp_path: Path):
+    for split in ("train", "test"):
+        write_coco(tmp_path, [[("person", SQUARE)]], split=split)
+    file = tmp_path / "data.yaml"
+    file.write_text("train: {images: train, annotations: instances_train.json}\n")
+    assert list(coco.read(tmp_path, Reading()).splits) == ["train", "test"]
+    alone = coco.read(file, Reading())
+    assert list(alone.splits) == ["train"]
+    assert any("no entry for instances_test.json, not read" in note for note in alone.notes)
+
+
+@pytest.mark.parametrize("photos", [True, False])
+def test_most_images_may_be_missing(photos: bool, tmp_path: Path):
+    source = write_coco(tmp_path, [[("person", SQUARE)]] * 25)
+    for number in range(1, 25):
+        (source / "train" / f"{number:03d}.png").unlink()
+    data = coco.read(source, Reading(source / "train" if photos else None))
+    assert [image.name for image in data.images()] == ["025.png"]
+    assert "missing image file, dropped: 24 in 24 images" in data.problems[0].lines()[0]
+
+
+def test_names_from_windows(tmp_path: Path):
+    source = write_coco(tmp_path, [[("person", SQUARE)]] * 2)
+    file = source / "instances_train.json"
+    file.write_text(file.read_text().replace('"001.png"', json.dumps("a\\001.png")))
+    (source / "train" / "a").mkdir()
+    (source / "train" / "001.png").rename(source / "train" / "a" / "001.png")
+    data = coco.read(source, Reading())
+    assert [len(image.objects) for image in data.images()] == [1, 1]
+    assert data.problems[0].lines() == []
+
+
+def test_a_split_without_images(tmp_path: Path):
+    source = write_coco(tmp_path, [[("person", SQUARE)]])
+    (source / "instances_val.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    data = coco.read(source, Reading())
+    assert {split: len(images) for split, images in data.splits.items()} == {"train": 1, "val": 0}

@@ -152,3 +152,14 @@ class TestFiles:
         for name in "bcdefghi":
             assert f"{name}.json" in said(data)
         assert data.notes == [f"{tmp_path.name}: 2 images without a LabelMe file, not read"]
+
+
+def test_all_folders_beside_train_are_splits(tmp_path: Path):
+    for split in ("train", "valid", "minival"):
+        write(tmp_path / split, SQUARE, name=split)
+    splits = labelme.read(tmp_path, Reading()).splits
+    assert {split: [image.name for image in images] for split, images in splits.items()} == {
+        "minival": ["minival.png"],
+        "train": ["train.png"],
+        "val": ["valid.png"],
+    }

@@ -101,3 +101,74 @@ def test_without_images_either_convention_is_possible(tmp_path: Path):
     png(tmp_path / "masks" / "a" / "x_1.png", NUMBERS)
     with pytest.raises(ValueError, match="masks or instance-ids; say which with --from"):
         detect(tmp_path)
+
+
+def test_all_folders_beside_train_are_splits(tmp_path: Path):
+    for split in ("train", "valid", "minival"):
+        photograph(tmp_path / "images" / split / f"{split}.jpg")
+        png(tmp_path / "masks" / split / split / "cat_001.png", NUMBERS)
+    photograph(tmp_path / "images" / "loose.jpg")
+    data = mask_folder.read_masks(tmp_path, Reading())
+    assert {split: [len(i.objects) for i in images] for split, images in data.splits.items()} == {
+        "minival": [1],
+        "train": [1],
+        "val": [1],
+    }
+    assert "image in no folder of a split, dropped: 1 in 1 image: loose.jpg" in said(data)
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_masks_may_be_undivided_where_images_are_split(by_class: bool, tmp_path: Path):
+    for split in ("train", "val"):
+        photograph(tmp_path / "images" / split / f"{split}1.jpg")
+        png(tmp_path / "masks" / (f"cat/{split}1.png" if by_class else f"{split}1/cat_1.png"), NUMBERS)
+    png(tmp_path / "masks" / ("cat/x.png" if by_class else "x/cat_1.png"), NUMBERS)
+    assert detect(tmp_path) == ("instance-ids" if by_class else "masks")
+    data = (mask_folder.read_instance_ids if by_class else mask_folder.read_masks)(tmp_path, Reading())
+    assert {split: len(images[0].objects) for split, images in data.splits.items()} == dict.fromkeys(
+        ("train", "val"), 2 if by_class else 1
+    )
+    assert said(data) == "masks: masks whose image is missing, dropped: 1 in 1 image: x"
+
+
+def test_masks_beside_the_folders_of_splits_are_named(tmp_path: Path):
+    photograph(tmp_path / "images" / "train" / "a.jpg")
+    png(tmp_path / "masks" / "train" / "a" / "cat_1.png", NUMBERS)
+    png(tmp_path / "masks" / "b" / "cat_1.png", NUMBERS)
+    assert "beside those of splits, dropped: 1 in 1 image: b" in said(mask_folder.read_masks(tmp_path, Reading()))
+
+
+def test_every_spelling_of_the_suffix_and_no_other_files(tmp_path: Path):
+    photograph(tmp_path / "images" / "a.jpg")
+    for name in ("cat_1.png", "cat_2.PNG", "cat_3.bmp"):
+        png(tmp_path / "masks" / "a" / name, NUMBERS)
+    data = mask_folder.read_masks(tmp_path, Reading())
+    assert areas(data) == {"a.jpg": [("cat", 5), ("cat", 5)]}
+    assert said(data) == "masks: mask that is no PNG, dropped: 1 in 1 image: a/cat_3.bmp"
+
+
+def test_masks_beside_the_photographs(tmp_path: Path):
+    """In a folder without one called masks."""
+    photograph(tmp_path / "images" / "a.jpg")
+    png(tmp_path / "a" / "cat_1.png", NUMBERS)
+    data = mask_folder.read_masks(tmp_path, Reading())
+    assert (areas(data), said(data)) == ({"a.jpg": [("cat", 5)]}, "")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("transparency", [None, b"\xff\x00"])
+def test_outside_is_black_whatever_its_index(transparency: bytes | None, tmp_path: Path):
+    photograph(tmp_path / "images" / "a.jpg")
+    indexed = Image.fromarray((NUMBERS == 0).astype(np.uint8))
+    indexed.putpalette([255, 255, 255, 0, 0, 0])
+    (tmp_path / "masks" / "a").mkdir(parents=True)
+    indexed.save(tmp_path / "masks" / "a" / "cat_1.png", transparency=transparency)
+    assert areas(mask_folder.read_masks(tmp_path, Reading())) == {"a.jpg": [("cat", 5)]}
+
+
+def test_a_number_is_no_class(tmp_path: Path):
+    photograph(tmp_path / "images" / "a.jpg")
+    png(tmp_path / "masks" / "a" / "1.png", NUMBERS)
+    with pytest.raises(ValueError, match="--class-name NAME"):
+        mask_folder.read_masks(tmp_path, Reading())
+    assert areas(mask_folder.read_masks(tmp_path, Reading(class_name="cat"))) == {"a.jpg": [("cat", 5)]}

@@ -76,5 +76,40 @@ def test_broken_files_are_named_and_left_out(tmp_path: Path):
 
 def test_a_labelmap_without_background(tmp_path: Path):
     (write(tmp_path) / "labelmap.txt").write_text("dog:1,2,3::\n")
-    with pytest.raises(ValueError, match="does not start with background"):
+    with pytest.raises(ValueError, match="does not list the background"):
         voc.read(tmp_path, Reading())
+
+
+def test_background_may_stand_anywhere_in_a_labelmap(tmp_path: Path):
+    folder = write(tmp_path)
+    lines = [f"class{index}:{index},1,1::\n" for index in range(1, 16)]
+    (folder / "labelmap.txt").write_text("".join([*lines[:7], "background:0,0,0::\n", *lines[7:]]))
+    ((image,),) = voc.read(folder, Reading()).splits.values()
+    assert [(o.name, o.area) for o in image.objects] == [("class15", 3), ("class3", 4)]
+
+
+def test_two_years_are_not_chosen_from(tmp_path: Path):
+    write(tmp_path / "VOCdevkit" / "VOC2012")
+    assert len(list(voc.read(tmp_path, Reading()).images())) == 1
+    write(tmp_path / "VOCdevkit" / "VOC2007")
+    with pytest.raises(ValueError, match="VOC2007 and VOC2012; name one"):
+        voc.read(tmp_path, Reading())
+
+
+def test_a_line_is_a_name_or_begins_with_one(tmp_path: Path):
+    folder = write(tmp_path)
+    write(folder, "my photo")
+    (folder / "ImageSets" / "Segmentation" / "train.txt").write_text("my photo\na  1\nmy cat\n")
+    data = voc.read(folder, Reading())
+    assert [image.name for image in data.images()] == ["my photo.jpg", "a.jpg"]
+    assert data.problems[0].lines() == ["train: missing image file, dropped: 1 in 1 image: my cat"]
+
+
+def test_blue_is_an_object(tmp_path: Path):
+    """Its color is the number 255, which is void only as an index."""
+    folder = write(tmp_path)
+    colors = palette().copy()
+    colors[2] = (0, 0, 255)
+    Image.fromarray(colors[INSTANCES]).save(folder / "SegmentationObject" / "a.png")
+    ((image,),) = voc.read(folder, Reading()).splits.values()
+    assert sorted((o.name, o.area) for o in image.objects) == [("bird", 4), ("person", 3)]

@@ -111,3 +111,36 @@ def test_missing_and_broken_files(tmp_path: Path):
     data = yolo.read(folder, Reading())
     assert [(image.name, len(image.objects)) for image in data.images()] == [("a.png", 1), ("e.png", 0)]
     assert [line.split(": ")[-1] for line in said(data)] == ["b.jpg", "d.png", "c.txt"]
+
+
+def test_keys_that_name_images_are_splits(tmp_path: Path):
+    description = (
+        "valid: images/train\nminival: list.txt\nlicense: data.yaml\nnames: [cat, dog]\nroboflow: {version: 1}\n"
+    )
+    folder = write(tmp_path, GOOD, description)
+    (folder / "list.txt").write_text("images/train/a.png\n")
+    data = yolo.read(folder, Reading())
+    assert {split: len(images) for split, images in data.splits.items()} == {"val": 1, "minival": 1}
+    assert data.notes == ["data.yaml: not read: license"]
+
+
+def test_roboflows_paths_begin_beside_the_data_set(tmp_path: Path):
+    for split in ("train", "valid"):
+        for part in ("images", "labels"):
+            (tmp_path / split / part).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / split / "images" / "a.png")
+        (tmp_path / split / "labels" / "a.txt").write_text(GOOD)
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: [cat, dog]\n")
+    data = yolo.read(tmp_path, Reading())
+    assert {split: [len(i.objects) for i in images] for split, images in data.splits.items()} == {
+        "train": [1],
+        "val": [1],
+    }
+
+
+def test_files_as_windows_and_labelimg_leave_them(tmp_path: Path):
+    folder = write(tmp_path, "\ufeff" + GOOD + GOOD)
+    (folder / "labels" / "train" / "classes.txt").write_text("cat\ndog\n")
+    data = yolo.read(folder, Reading())
+    assert [len(image.objects) for image in data.images()] == [2]
+    assert said(data) == []

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections import Counter
 from dataclasses import replace
 from itertools import count
@@ -12,14 +11,20 @@ from typing import Any
 import yaml
 
 from yolact.data.annotations import ImageRecord, Problems, category_names, read_json, read_records
-from yolact.data.formats.image_files import distinct_names, inner_path, place
+from yolact.data.formats.coco_files import (
+    annotation_files,
+    images_folder,
+    noted_folder,
+    other_files,
+    respelled,
+    splits_of,
+)
+from yolact.data.formats.image_files import inner_path, names_in_one_place, place
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import KNOWN
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle, polygon_flaw
 from yolact.data.objects import ObjectRecord
 from yolact.data.source import DataConfig, Source
-
-ROBOFLOW = "_annotations.coco.json"
-"""What Roboflow calls the file of a split, in the folder of its images."""
 
 HOLDS = {
     "images": {"id", "file_name", "width", "height"},
@@ -32,28 +37,41 @@ HOLDS = {
 def read(source: Path, request: Reading) -> LabeledData:
     """Read a data.yaml, an annotation file, or a folder of annotation files such as COCO's own.
 
+    A folder with a data.yaml is read as that says; splits that it has no entry for, such as test, follow.
+
     Raises:
         ValueError: a file that is not COCO's layout, or whose images are nowhere to be found.
     """
     data = LabeledData({}, {})
-    if source.is_dir() and (source / "data.yaml").is_file():
-        source = source / "data.yaml"
-    if source.suffix in (".yaml", ".yml"):
-        config = DataConfig.read(source)
-        for split, sources in (("train", config.train), ("val", (config.val,) if config.val else ())):
-            for place_of in sources:
-                _add_file(data, split, place_of, read_json(place_of.annotations), config.classes)
-        return _with_distinct_ids(data)
-    files = annotation_files(source)
-    if not files:
-        raise ValueError(f"{source} has no annotation file such as annotations/instances_train.json; name the file")
-    splits = [split_of(file) for file in files]
-    if len(set(splits)) < len(splits):  # such as train2014 and train2017
-        splits = [file.stem for file in files]
-    for split, file in zip(splits, files, strict=True):
+    only = None
+    description = source / "data.yaml" if source.is_dir() else source
+    if description.suffix in (".yaml", ".yml") and description.is_file():
+        config = DataConfig.read(description)
+        only = config.classes
+        files = _add_described(data, config, description.parent)
+        if files and source.is_file():
+            named = ", ".join(file.name for file in files)
+            data.notes.append(f"{source.name}: has no entry for {named}, not read; name the folder to read all")
+            files = []
+        if request.photos and not files:
+            raise ValueError(f"--photos {request.photos}, but {description} says where the images are; leave it out")
+    else:
+        files = annotation_files(source)
+        if not files:
+            raise ValueError(f"{source} has no annotation file such as annotations/instances_train.json; name the file")
+    for split, file in zip(splits_of(files, data.splits), files, strict=True):
         content = read_json(file)
-        _add_file(data, split, Source(_images_folder(file, content, request.photos), file), content, None)
+        _add_file(data, split, Source(images_folder(file, content, request.photos), file), content, only)
     return _with_distinct_ids(data)
+
+
+def _add_described(data: LabeledData, config: DataConfig, folder: Path) -> list[Path]:
+    """Read what a data.yaml names; what lies beside it unnamed is returned."""
+    val = (config.val,) if config.val else ()
+    for split, sources in (("train", config.train), ("val", val)):
+        for place_of in sources:
+            _add_file(data, split, place_of, read_json(place_of.annotations), config.classes)
+    return other_files(folder, [place_of.annotations for place_of in (*config.train, *val)])
 
 
 def _with_distinct_ids(data: LabeledData) -> LabeledData:
@@ -81,44 +99,8 @@ def _add_file(
         data.notes.append(f"{source.annotations.name}: not carried over: {', '.join(more)}")
 
 
-def annotation_files(source: Path) -> list[Path]:
-    """The COCO files of a folder: those for instances, if some are named so, as COCO names them; or Roboflow's."""
-    if source.is_file():
-        return [source]
-    exported = sorted(source.glob(f"*/{ROBOFLOW}"))
-    if exported:
-        return exported
-    for folder in (source / "annotations", source):
-        files = sorted(folder.glob("*.json"))
-        files = [file for file in files if file.stem.startswith("instances")] or files
-        if files:
-            return files
-    return []
-
-
-def split_of(file: Path) -> str:
-    """train, val or test, as a file's name begins, or that of its folder; train if nothing says."""
-    name = file.parent.name if file.name == ROBOFLOW else file.stem.removeprefix("instances_")
-    match = re.match(r"train|val|test", name)
-    return match[0] if match else "train"
-
-
-def _images_folder(file: Path, content: dict[str, Any], photos: Path | None) -> Path:
-    """The folder in which some of the first images lie, of those that data sets have beside their annotations."""
-    names = [i.get("file_name") for i in content["images"][:20] if isinstance(i, dict)]
-    parent = file.parent.parent if file.parent.name == "annotations" else file.parent
-    short = file.stem.removeprefix("instances_")
-    candidates = [parent / "images" / short, parent / short, parent / "images", parent, file.parent]
-    if photos is not None:
-        candidates = [photos / short, photos]
-    for folder in candidates:
-        if any((folder / name).is_file() for name in names if isinstance(name, str) and name):
-            return folder
-    tried = ", ".join(str(folder) for folder in candidates)
-    raise ValueError(f"the images of {file} are not in {tried}; say where with --photos FOLDER")
-
-
 def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tuple[list[LabeledImage], Problems]:
+    content = respelled(content, source.images)
     records, problems = read_records(content, source, {name: label for label, name in enumerate(names)})
     images = []
     for record in records:
@@ -145,7 +127,7 @@ def _read_object(o: ObjectRecord, record: ImageRecord, names: list[str], problem
 
 
 def _keys_not_held(content: dict[str, Any]) -> list[str]:
-    more = [key for key in content if key not in HOLDS]
+    more = [key for key in content if key not in HOLDS and not (key == "info" and noted_folder(content))]
     for kind, held in HOLDS.items():
         keys = {key for entry in content[kind] if isinstance(entry, dict) for key in entry} - held
         more += [f"{key} of {kind}" for key in sorted(keys)]
@@ -164,16 +146,19 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
         if request.images == "none":
             root, names = _where_they_are(images)
         else:
-            names = distinct_names([image.name for image in images])
+            names = names_in_one_place(images, request.losses)
             for image, name in zip(images, names, strict=True):
-                if name != image.name:
-                    request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
                 place(image, folder / root / name, request.images)
         content = _content(images, names, ids, request)
+        if request.images == "none" and images:
+            content = {"info": {"images": root}} | content  # a data.yaml has no place for it but for train and val
         (folder / file).write_text(json.dumps(content), encoding="utf-8")
         if split in ("train", "val") and images:
             entries[split] = {"images": root, "annotations": file}
+    others = [split for split in data.splits if split not in KNOWN]
     if "train" in entries:
+        if others:
+            request.notes.append(f"data.yaml names train and val, and has no entry for {', '.join(others)}")
         text = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
         (folder / "data.yaml").write_text(text, encoding="utf-8")
     else:

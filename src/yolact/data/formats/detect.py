@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
-from yolact.data.formats import coco, sbd, voc
+from yolact.data.formats import sbd, voc
+from yolact.data.formats.coco_files import annotation_files
 from yolact.data.formats.image_files import find_images
+from yolact.data.formats.splits import split_folders
 
 
 def detect(source: Path) -> str:
@@ -45,7 +47,7 @@ def _of_file(source: Path) -> list[str]:
 
 
 def _of_folder(source: Path) -> list[str]:
-    found = ["voc"] if voc.root_of(source) else []
+    found = ["voc"] if voc.roots_of(source) else []
     found += ["sbd"] if sbd.root_of(source) else []
     descriptions = [source / "data.yaml"] if (source / "data.yaml").is_file() else sorted(source.glob("*.y*ml"))
     if len(descriptions) == 1:
@@ -61,14 +63,17 @@ def _of_masks(source: Path) -> list[str]:
     """A folder an image, if one is named after an image; else a folder a class. Without images, either."""
     photos = source / "images"
     stems = {path.relative_to(photos).with_suffix("").as_posix() for path in find_images(photos)}
-    folders = {path.parent.relative_to(source / "masks").as_posix() for path in (source / "masks").rglob("*.png")}
+    folders = {path.parent.relative_to(source / "masks").as_posix() for path in find_images(source / "masks")}
+    if stems:  # masks may have no folders of splits, though the images do
+        splits = split_folders(photos)
+        stems |= {stem.split("/", 1)[1] for stem in stems if stem.split("/", 1)[0] in splits and "/" in stem}
     if not stems:
         return ["masks", "instance-ids"]
     return ["masks"] if stems & folders else ["instance-ids"]
 
 
 def _of_json_files(source: Path) -> list[str]:
-    for file in [*coco.annotation_files(source), *sorted(source.rglob("*.json"))][:20]:
+    for file in [*annotation_files(source), *sorted(source.rglob("*.json"))][:20]:
         try:
             found = _of_file(file)
         except ValueError:

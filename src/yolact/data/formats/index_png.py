@@ -21,16 +21,20 @@ def palette() -> UInt8[np.ndarray, "256 3"]:
     return np.asarray(colors).astype(np.uint8)
 
 
-def read_png(path: Path) -> tuple[np.ndarray, bool]:
+def read_png(path: Path, by_color: bool = False) -> tuple[np.ndarray, bool]:
     """The numbers of an indexed or gray PNG of 8 or 16 bits (False), or a number for each color of another (True).
+
+    Args:
+        by_color: in an indexed PNG it is the colors that count, and not their indices, which a program may choose.
 
     Raises:
         ValueError: no such file, or none that can be opened.
     """
     try:
         with Image.open(path) as image:
-            if image.mode in ("P", "L", "1", "I", "I;16"):
+            if image.mode in ("L", "1", "I", "I;16") or (image.mode == "P" and not by_color):
                 return np.array(image), False
+            image = image.convert("RGBA") if image.mode == "P" else image  # indices may be transparent
             pixels = np.array(image.convert("RGB")).astype(np.int64)
             return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], True
     except FileNotFoundError:

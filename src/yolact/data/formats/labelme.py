@@ -14,21 +14,28 @@ from typing import Any
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, embedded_bytes, find_images, inner_path, place
+from yolact.data.formats.image_files import (
+    UNREADABLE,
+    embedded_bytes,
+    find_images,
+    inner_path,
+    names_in_one_place,
+    place,
+)
 from yolact.data.formats.labelme_shapes import group_shapes, read_group, shapes_of
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import split_folders
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage
 
 VERSION = "5.0.0"
-SPLITS = ("train", "val", "valid", "test")
 NO_CLASSES = ("__ignore__", "_background_")
 """What LabelMe's own examples of labels.txt have besides classes."""
 
 
 def read(source: Path, request: Reading) -> LabeledData:
-    """Read a folder of LabelMe files, also in subfolders; those called train, val or test are splits.
+    """Read a folder of LabelMe files, also in subfolders; these are splits if one is called train, val or test.
 
     Raises:
         ValueError: a folder without LabelMe files.
@@ -37,14 +44,15 @@ def read(source: Path, request: Reading) -> LabeledData:
     if not files:
         raise ValueError(f"{source} has no LabelMe files; name the folder of the .json files")
     root = source if source.is_dir() else source.parent
+    folders = split_folders(root) if source.is_dir() else {}
     splits: dict[str, list[LabeledImage]] = {}
     problems = Problems(root)
     seen: set[Path] = set()
     for file in files:
         first = file.relative_to(root).parts[0]
-        split = first if first in SPLITS else "train"
+        split = folders.get(first, "train")
         try:
-            image = _read_file(file, root / split if first == split else root, request.photos, problems)
+            image = _read_file(file, root / first if first in folders else root, request.photos, problems)
         except ValueError as error:
             problems.add(f"{error}, dropped", file.name)
             continue
@@ -138,10 +146,8 @@ def _find_image(file: Path, named: str, root: Path, photos: Path | None) -> Path
 def write(data: LabeledData, folder: Path, request: Writing) -> None:
     """SPLIT/NAME.json, with the image beside it if images are wanted there, and labels.txt."""
     for split, images in data.splits.items():
-        names = distinct_names(image.name for image in images)
+        names = names_in_one_place(images, request.losses)
         for image, name in zip(images, names, strict=True):
-            if name != image.name:
-                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
             upright = as_upright(image)
             file = (folder / split / name).with_suffix(".json")
             file.parent.mkdir(parents=True, exist_ok=True)

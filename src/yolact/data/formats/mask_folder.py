@@ -1,4 +1,4 @@
-"""Folders of mask PNGs, in two conventions. The photographs are in images, or in images/train and images/val.
+"""Folders of mask PNGs, in two conventions. The photographs are in images, or in images/train, images/val and others.
 
 masks: a folder an image, with a PNG an object, which is black outside of it; masks may overlap.
 
@@ -22,15 +22,18 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, place
+from yolact.data.formats.image_files import UNREADABLE, find_images, names_to_be_found, place
 from yolact.data.formats.index_png import ids_of, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import split_folders
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 
-SPLITS = ("train", "val", "valid", "test")
 MOST = 65535
 """Objects of a class in an image: numbers of 16 bits."""
+
+Files = dict[str, list[tuple[str, Path]]]
+"""For the stem of each image, its PNGs of masks with their classes."""
 
 
 def read_masks(source: Path, request: Reading) -> LabeledData:
@@ -56,44 +59,87 @@ def _read(source: Path, request: Reading, by_class: bool) -> LabeledData:
     photos = request.photos or source / "images"
     if not photos.is_dir():
         raise ValueError(f"{photos} is no folder; say where the images are with --photos FOLDER")
-    splits = [split for split in SPLITS if (photos / split).is_dir()]
     listed = source / "classes.txt"
     data = LabeledData({}, dict.fromkeys(read_lines(listed) if listed.is_file() else []))
-    for split in splits or ["train"]:
-        problems = Problems(masks / split if splits else masks)
-        files = _files_by_image(problems.file, by_class, request.class_name)
-        images = []
-        for path in find_images(photos / split if splits else photos):
-            name = path.relative_to(photos / split if splits else photos).as_posix()
-            stem = PurePosixPath(name).with_suffix("").as_posix()
-            # Penn-Fudan's own masks are called 0001_mask.png.
-            found = files.pop(stem, None) or (files.pop(f"{stem}_mask", []) if by_class else [])
-            image = _read_image(path, name, found, by_class, problems)
-            images += [image] if image else []
-        for stem in files:
-            problems.add("masks whose image is missing, dropped", stem)
-        data.splits[split] = images
-        data.problems.append(problems)
+    folders = split_folders(photos)
+    divided = any((masks / folder).is_dir() for folder in folders)
+    everywhere = Problems(masks)
+    shared = {} if divided else _files_by_image(masks, photos, by_class, request.class_name, everywhere)
+    for folder, split in (folders or {"": "train"}).items():
+        problems, files = everywhere, shared
+        if divided:
+            problems = Problems(masks / folder)
+            files = _files_by_image(problems.file, photos, by_class, request.class_name, problems)
+        data.splits.setdefault(split, []).extend(_read_split(photos / folder, files, by_class, problems))
+        if divided:
+            _note_unused(files, problems)
+            data.problems.append(problems)
+    _note_unused(shared, everywhere)
+    for path in sorted(masks.iterdir()) if divided else []:
+        if path.is_dir() and path.name not in folders:
+            everywhere.add("folder of masks beside those of splits, dropped", path.name)
+    for path in find_images(photos) if folders else []:
+        if path.parent == photos:
+            everywhere.add("image in no folder of a split, dropped", path.name)
+    data.problems.append(everywhere)
     for image in data.images():
         data.categories.update({o.name: None for o in image.objects if o.name not in data.categories})
     return data
 
 
-def _files_by_image(folder: Path, by_class: bool, class_name: str | None) -> dict[str, list[tuple[str, Path]]]:
-    """For the stem of each image, its PNGs of masks with their classes."""
-    found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.png")):
+def _read_split(photos: Path, files: Files, by_class: bool, problems: Problems) -> list[LabeledImage]:
+    """The images of a folder with their masks, which are taken out of the files."""
+    names = {path.relative_to(photos).as_posix(): path for path in find_images(photos)}
+    stems = {_stem(name) for name in names}
+    images = []
+    for name, path in names.items():
+        stem = _stem(name)
+        found = files.pop(stem, [])
+        if by_class and not found and f"{stem}_mask" not in stems:
+            found = files.pop(f"{stem}_mask", [])  # Penn-Fudan's own masks are called 0001_mask.png
+        image = _read_image(path, name, found, by_class, problems)
+        images += [image] if image else []
+    return images
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _note_unused(files: Files, problems: Problems) -> None:
+    for stem in files:
+        problems.add("masks whose image is missing, dropped", stem)
+
+
+def _files_by_image(folder: Path, photos: Path, by_class: bool, class_name: str | None, problems: Problems) -> Files:
+    found: Files = defaultdict(list)
+    for path in _mask_files(folder, photos):
         inside = path.relative_to(folder)
+        if path.suffix.lower() != ".png":
+            problems.add("mask that is no PNG, dropped", inside.as_posix())
+            continue
         if by_class and class_name is not None:
             name, stem = class_name, inside.with_suffix("")
         elif by_class and len(inside.parts) > 1:
             name, stem = unquote(inside.parts[0]), Path(*inside.parts[1:]).with_suffix("")
         elif by_class:
             raise ValueError(f"{path} is in no folder that names a class; give --class-name NAME")
+        elif class_name is None and path.stem.isdecimal():
+            raise ValueError(f"{path} has a number for a name, and no class; give --class-name NAME")
         else:
             name, stem = class_name or unquote(re.sub(r"_\d+$", "", path.stem)), inside.parent
         found[stem.as_posix()].append((name, path))
     return found
+
+
+def _mask_files(folder: Path, photos: Path) -> list[Path]:
+    """The image files of a folder that are no photographs, if these lie inside of it."""
+    found, apart = find_images(folder), photos.resolve()
+    if apart == folder.resolve():
+        return [path for path in found if path.suffix.lower() == ".png"]
+    if folder.resolve() not in apart.parents:
+        return found
+    return [path for path in found if apart not in path.resolve().parents]
 
 
 def _read_image(
@@ -107,7 +153,7 @@ def _read_image(
     objects: list[LabeledObject] = []
     for class_name, file in files:
         try:
-            numbers, _ = read_png(file)
+            numbers, _ = read_png(file, by_color=not by_class)
             own_size = annotated_size(path, *numbers.shape)
         except ValueError as error:
             problems.add(f"{str(error).split(' (')[0]}, dropped", f"{name}: {file.name}")
@@ -128,7 +174,7 @@ def write_masks(data: LabeledData, folder: Path, request: Writing) -> None:
     """A folder an image, with a PNG an object."""
     for target, image in _placed(data, folder, request):
         target = folder / "masks" / target.with_suffix("")
-        target.mkdir(parents=True)
+        target.mkdir(parents=True, exist_ok=True)  # there, if a.jpg follows a/b.jpg
         counts: dict[str, int] = defaultdict(int)
         for o in image.objects:
             if o.is_crowd:
@@ -163,9 +209,7 @@ def _placed(data: LabeledData, folder: Path, request: Writing):
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in data.categories), encoding="utf-8")
     for split, images in data.splits.items():
         (folder / "images" / split).mkdir(parents=True)
-        for image, name in zip(images, distinct_names(image.name for image in images), strict=True):
-            if name != image.name:
-                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
+        for image, name in zip(images, names_to_be_found(images, request.losses), strict=True):
             place(image, folder / "images" / split / name, request.images)
             yield Path(split) / name, image
 

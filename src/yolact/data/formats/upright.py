@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import ORIENTATION_TAG
-from yolact.data.formats.image_files import UNREADABLE
+from yolact.data.formats.image_files import UNREADABLE, image_file
 from yolact.data.labeled import LabeledImage, from_mask
 
 _BACK = {6: 8, 8: 6}
@@ -18,20 +18,22 @@ _BACK = {6: 8, 8: 6}
 
 
 def upright_size(image: Image.Image) -> tuple[tuple[int, int], int]:
-    """(height, width) of a photograph as a viewer shows it, and the EXIF orientation, 1 to 8, that leads there."""
+    """(height, width) of a photograph as a viewer shows it, and the EXIF orientation, 1 to 8, that leads there.
+
+    From the pixels as Pillow reads them, which is what `stored` means here.
+    """
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except UNREADABLE:  # PNG has EXIF behind its pixels, and these may be damaged
         orientation = 1
-    orientation = orientation if orientation in range(1, 9) else 1
+    # Pillow gives the size and the pixels of a TIFF upright by itself, unlike those of other files.
+    orientation = orientation if orientation in range(1, 9) and image.format != "TIFF" else 1
     return ((image.width, image.height) if orientation >= 5 else (image.height, image.width)), orientation
 
 
 def as_upright(image: LabeledImage) -> LabeledImage:
     """The same image with masks of the turned photograph."""
-    if image.is_embedded:
-        return image
-    with Image.open(image.path) as opened:
+    with Image.open(image_file(image)) as opened:
         size, orientation = upright_size(opened)
         stored = (opened.height, opened.width)
     if orientation == 1 or (image.size == size and size != stored):

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, place
+from yolact.data.formats.image_files import UNREADABLE, names_to_be_listed, place
 from yolact.data.formats.index_png import UNLABELED, ids_of, palette, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
 from yolact.images import SUFFIXES
@@ -27,6 +28,9 @@ PASCAL_CLASSES = (
 HEADER = "# label:color_rgb:parts:actions"
 """The first line of a labelmap.txt."""
 
+BACKGROUND = "background"
+"""What a labelmap.txt calls what is no class."""
+
 VOID = 255
 MOST = 254
 """Objects in an image, and classes in a data set: 0 and 255 are taken."""
@@ -35,11 +39,14 @@ MOST = 254
 def read(source: Path, request: Reading) -> LabeledData:
     """
     Raises:
-        ValueError: a folder without these folders, or without a list of images.
+        ValueError: a folder without these folders, or with those of several years.
     """
-    root = root_of(source)
-    if root is None:
+    roots = roots_of(source)
+    if not roots:
         raise ValueError(f"{source} has no folder SegmentationObject; name the folder that has, such as VOC2012")
+    if len(roots) > 1:  # joined, they would put the same photographs into train and val
+        raise ValueError(f"{source} has {' and '.join(root.name for root in roots)}; name one of these folders")
+    (root,) = roots
     names, colors = _classes(root)
     lists = {path.stem: path for path in sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))}
     lists.pop("trainval" if {"train", "val"} <= set(lists) else "", None)
@@ -48,14 +55,19 @@ def read(source: Path, request: Reading) -> LabeledData:
         every = sorted(path.stem for path in (root / "SegmentationObject").glob("*.png"))
         _add_split(data, root, "train", every, names, colors)
     for split, path in lists.items():
-        _add_split(data, root, split, [line.split()[0] for line in read_lines(path)], names, colors)
+        _add_split(
+            data, root, split_name(split), [_stem(root, line.strip()) for line in read_lines(path)], names, colors
+        )
     return data
 
 
-def root_of(source: Path) -> Path | None:
-    """The folder that has SegmentationObject: this one, or the VOC2012 inside an unpacked VOCdevkit."""
-    candidates = [source, *sorted(source.glob("VOC*")), *sorted(source.glob("VOCdevkit/VOC*"))]
-    return next((folder for folder in candidates if (folder / "SegmentationObject").is_dir()), None)
+def roots_of(source: Path) -> list[Path]:
+    """The folders that have SegmentationObject: this one, or those in an unpacked VOCdevkit, such as VOC2012."""
+    for candidates in ([source], [*sorted(source.glob("VOC*")), *sorted(source.glob("VOCdevkit/VOC*"))]):
+        found = [folder for folder in candidates if (folder / "SegmentationObject").is_dir()]
+        if found:
+            return found
+    return []
 
 
 def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
@@ -66,7 +78,8 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
         return dict(enumerate(PASCAL_CLASSES, start=1)), default
     names, colors = {}, {}
     lines = [line for line in read_lines(file) if not line.startswith(HEADER[:8])]
-    for index, line in enumerate(lines):
+    # Background is 0 wherever it is listed, and the others are numbered in their order.
+    for index, line in enumerate(sorted(lines, key=lambda line: line.split(":")[0] != BACKGROUND)):
         # From the right, since a name may hold a colon: name:r,g,b:parts:actions
         name, color, *_ = [*line.rsplit(":", 3), ""]
         rgb = re.fullmatch(r"\s*(\d+),\s*(\d+),\s*(\d+)\s*", color)
@@ -74,8 +87,8 @@ def _classes(root: Path) -> tuple[dict[int, str], dict[int, int]]:
             raise ValueError(f"{file} has the line {line!r}; write name:red,green,blue::")
         colors[packed(np.array(rgb.groups(), dtype=np.int64) if rgb else palette()[index % 256])] = index
         names[index] = name
-    if names.pop(0, None) != "background":
-        raise ValueError(f"{file} does not start with background; its first line has to be background:0,0,0::")
+    if names.pop(0, None) != BACKGROUND:
+        raise ValueError(f"{file} does not list the background; add the line {BACKGROUND}:0,0,0::")
     return names, colors
 
 
@@ -101,8 +114,15 @@ def _add_split(
             problems.add(f"{reason.split(': ')[-1].split(' (')[0]}, dropped", path.name)
             continue
         images.append(LabeledImage(path.relative_to(root / "JPEGImages").as_posix(), path, size, objects))
-    data.splits[split] = images
+    data.splits.setdefault(split, []).extend(images)
     data.problems.append(problems)
+
+
+def _stem(root: Path, line: str) -> str:
+    """The image of a line: all of it, as a name may hold spaces, or its first word, if only that is an image."""
+    first = line.split()[0]
+    photos = root / "JPEGImages"
+    return first if not _image_file(photos, line) and _image_file(photos, first) else line
 
 
 def _image_file(folder: Path, stem: str) -> Path | None:
@@ -118,13 +138,13 @@ def _image_file(folder: Path, stem: str) -> Path | None:
 def _read_objects(
     root: Path, stem: str, path: Path, names: dict[int, str], colors: dict[int, int], problems: Problems
 ) -> tuple[tuple[LabeledObject, ...], tuple[int, int]]:
-    instances, _ = read_png(root / "SegmentationObject" / f"{stem}.png")
+    instances, in_colors = read_png(root / "SegmentationObject" / f"{stem}.png")
     classes, are_colors = read_png(root / "SegmentationClass" / f"{stem}.png")
     if instances.shape != classes.shape:
         raise ValueError("PNGs of objects and classes of different sizes")
     size = annotated_size(path, *instances.shape)
     objects = []
-    for number in ids_of(instances, (0, VOID, UNLABELED)):
+    for number in ids_of(instances, (0, UNLABELED if in_colors else VOID)):  # as a color, 255 is blue
         mask = instances == number
         values, counts = np.unique(classes[mask], return_counts=True)
         index = int(values[counts.argmax()])
@@ -146,11 +166,9 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
     for needed in (folder / "SegmentationObject", folder / "SegmentationClass", lists):
         needed.mkdir(parents=True)
     images = list(data.images())
-    names = distinct_names((image.name for image in images), flat=True)
+    names = names_to_be_listed(images, request.losses)
     stems = {id(image): Path(name).stem for image, name in zip(images, names, strict=True)}
     for image, name in zip(images, names, strict=True):
-        if name != image.name:
-            request.losses.add("image renamed, as all are in one folder", f"{image.name} → {name}")
         place(image, folder / "JPEGImages" / name, request.images)
         instances, classes = _paint(image, labels, request.losses)
         write_png(folder / "SegmentationObject" / f"{Path(name).stem}.png", instances)
@@ -159,7 +177,7 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
         (lists / f"{split}.txt").write_text("".join(f"{stems[id(image)]}\n" for image in members), encoding="utf-8")
     if tuple(data.categories) != PASCAL_CLASSES:
         colors = palette().tolist()
-        lines = [f"{name}:{','.join(map(str, colors[i]))}::\n" for i, name in enumerate(("background", *labels))]
+        lines = [f"{name}:{','.join(map(str, colors[i]))}::\n" for i, name in enumerate((BACKGROUND, *labels))]
         (folder / "labelmap.txt").write_text(f"{HEADER}\n" + "".join(lines), encoding="utf-8")
 
 

@@ -12,14 +12,17 @@ import yaml
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE, distinct_names, find_images, inner_path, place
+from yolact.data.formats.image_files import UNREADABLE, find_images, inner_path, names_to_be_found, place
 from yolact.data.formats.request import Reading, Writing
+from yolact.data.formats.splits import KNOWN, split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, polygon_flaw
 from yolact.data.outlines import join
+from yolact.images import SUFFIXES
 
-SPLITS = ("train", "val", "test")
+SETTINGS = ("path", "names", "nc", "download")
+"""Keys of a data.yaml that name no images."""
 
 DECIMALS = 9
 """Of fractions in the text. They say where a corner is to 0.0001 pixel in images of up to 50000 pixels."""
@@ -40,21 +43,50 @@ def read(source: Path, request: Reading) -> LabeledData:
     root = file.parent / str(content.get("path") or ".")
     root = root if root.is_dir() else file.parent  # `path` is often that of the machine on which the file was written
     data = LabeledData({}, dict.fromkeys(names.values()))
-    for split in SPLITS:
-        if not content.get(split):
-            continue
+    for key, entries in _splits(content, (root, file.parent), data.notes).items():
         problems = Problems(file)
-        entries = content[split] if isinstance(content[split], list) else [content[split]]
-        images = []
+        images = data.splits.setdefault(split_name(key), [])
         for entry in entries:
             for path, name in _images(root, file.parent, str(entry), problems):
                 image = _read_image(path, name, names, problems)
                 images += [image] if image else []
-        data.splits[split] = images
         data.problems.append(problems)
     if not data.splits:
         raise ValueError(f"{file} has no entry train, val or test; write train: images/train")
     return data
+
+
+def _splits(content: dict[str, Any], roots: tuple[Path, Path], notes: list[str]) -> dict[str, list[Any]]:
+    """The keys that name images, with their entries: train, val and test, and others where there are images."""
+    found = {}
+    for key, entry in content.items():
+        entries = entry if isinstance(entry, list) else [entry]
+        if key in SETTINGS or not entry:
+            continue
+        if split_name(str(key)) in KNOWN:
+            found[str(key)] = entries
+        elif all(isinstance(one, str) for one in entries):
+            if all(_has_images(_located(roots, one)) for one in entries):
+                found[str(key)] = entries
+            else:
+                notes.append(f"data.yaml: not read: {key}")
+    return found
+
+
+def _located(roots: tuple[Path, Path], entry: str) -> Path:
+    """What an entry names, below the data set's root or beside its data.yaml; if it is in neither, below the root.
+
+    Roboflow writes ../train/images for the folder train/images beside the data.yaml.
+    """
+    candidates = [root / spelled for spelled in (entry, entry.removeprefix("../")) for root in roots]
+    return next((path for path in candidates if path.exists()), candidates[0])
+
+
+def _has_images(place_of: Path) -> bool:
+    if place_of.is_dir():
+        return bool(find_images(place_of))
+    lines = read_lines(place_of) if place_of.suffix == ".txt" and place_of.is_file() else []
+    return bool(lines) and Path(lines[0].strip()).suffix.lower() in SUFFIXES
 
 
 def data_yaml(source: Path) -> Path:
@@ -87,16 +119,17 @@ def _names(content: dict[str, Any], file: Path) -> dict[int, str]:
 
 def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tuple[Path, str]]:
     """The images of a folder, or of a text file that lists them, with their names in the data set."""
-    place_of = next((p / entry for p in (root, beside) if (p / entry).exists()), root / entry)
+    place_of = _located((root, beside), entry)
     if place_of.is_dir():
         found = [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
         labels = label_file(place_of / "x").parent
         orphans = {p.with_suffix("") for p in labels.rglob("*.txt")} - {label_file(p).with_suffix("") for p, _ in found}
-        for orphan in sorted(orphans):
+        for orphan in sorted(orphans - {labels / "classes"}):  # LabelImg lists the classes in classes.txt
             problems.add("label file whose image is missing, dropped", f"{orphan.relative_to(labels).as_posix()}.txt")
         return found
     if not place_of.is_file():
-        raise ValueError(f"{problems.file}: {entry!r} is neither a folder of images nor a list of them in {root}")
+        what = f"{entry!r} is neither a folder of images nor a list of them in {root}"
+        raise ValueError(f"{problems.file}: {what}; correct it, or take it out")
     listed = []
     for line in map(str.strip, read_lines(place_of)):
         path = (place_of.parent / line) if line.startswith("./") else (root / line)
@@ -124,7 +157,7 @@ def _read_image(path: Path, name: str, names: dict[int, str], problems: Problems
         problems.add("image that cannot be opened, dropped", name)
         return None
     try:
-        text = label_file(path).read_text(encoding="utf-8")
+        text = label_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         text = ""  # an image without objects
     except (OSError, UnicodeDecodeError):
@@ -164,13 +197,11 @@ def write(data: LabeledData, folder: Path, request: Writing) -> None:
     labels = {name: label for label, name in enumerate(data.categories)}
     content: dict[str, Any] = {}
     for split, images in data.splits.items():
-        names = distinct_names(image.name for image in images)
+        names = names_to_be_found(images, request.losses)
         for image, name in zip(images, names, strict=True):
-            if name != image.name:
-                request.losses.add("image renamed, as another one has its name", f"{image.name} → {name}")
             place(image, folder / "images" / split / name, request.images)
             lines = _lines(as_upright(image), labels, request.losses)
-            text = (folder / "labels" / split / name).with_suffix(".txt")
+            text = label_file(folder / "images" / split / name)
             text.parent.mkdir(parents=True, exist_ok=True)
             text.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         content[split] = f"images/{split}"

@@ -1,6 +1,7 @@
 """Tiny COCO-format data sets, drawn on the spot: bright disks and boxes on dark noise."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,8 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     edges = np.flatnonzero(np.diff(flat))
     counts = np.diff(np.concatenate([[0], edges, [mask.size]]))
     return [int(count) for count in (counts if counts[-1] else counts[:-1])]
+
+
+def undecodable(width: int, height: int) -> bytes:
+    """An image file of a kind that Pillow knows by its header and cannot open: a DDS of a compression nobody uses."""
+    return struct.pack("<4s7I44x2I4s40x", b"DDS ", 124, 0x1007, height, width, 0, 0, 0, 32, 4, b"none")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from synthetic import run_lengths, write_dataset
+from synthetic import run_lengths, undecodable, write_dataset
 from yolact.data.annotations import read_image
 from yolact.data.coco import CocoDataset, DataConfig, Source, decode_mask, mask_bounds
 
@@ -127,6 +127,24 @@ class TestProblems:
         assert [record.path.name for record in dataset.records] == ["train003.png"]
         assert any("missing image file, dropped: 1 in 1 image: train001.png" in line for line in dataset.problems)
         assert any("cannot identify" in line and "train002.png" in line for line in dataset.problems)
+
+    def test_an_image_that_cannot_be_decoded_is_left_out(self, data_yaml: Path) -> None:
+        path = data_yaml.parent / "train" / "train002.png"
+        path.write_bytes(undecodable(64, 48))
+        (line,) = edit(data_yaml, lambda content: None).problems
+        assert line.endswith("Unimplemented pixel format 1701736302, dropped: 1 in 1 image: train002.png")
+        with pytest.raises(ValueError, match=r"train002\.png cannot be used: Unimplemented"):
+            read_image(path, (48, 64))
+
+    def test_lists_that_are_nested_without_end(self, data_yaml: Path) -> None:
+        (data_yaml.parent / "instances_train.json").write_text("[" * 100_000)
+        with pytest.raises(ValueError, match=r"instances_train\.json cannot be read as JSON"):
+            CocoDataset(DataConfig.read(data_yaml).train)
+
+    def test_numbers_that_no_float_holds(self, data_yaml: Path) -> None:
+        dataset = edit(data_yaml, lambda content: content["annotations"][0].update(bbox=[5, 5, 10**400, 9]))
+        assert dataset.num_objects == 6
+        assert "box is not four finite numbers, taken from the mask" in dataset.problems[0]
 
     def test_a_truncated_image_raises_when_read(self, data_yaml: Path) -> None:
         path = data_yaml.parent / "train" / "train001.png"

@@ -22,6 +22,8 @@ class TestMistakes:
         [
             ("- 1", "is no mapping"),
             ("train: {images: train", "cannot be read as YAML"),
+            ("train: " + 1000 * "[", "cannot be read as YAML"),
+            ("train: 2026-13-45", "cannot be read as YAML"),
             ("val: {images: train, annotations: instances_val.json}", "no entry train"),
             ("train: train", "train is 'train'; write train:"),
             ("train: {images: train, labels: x}", "write train: {images"),

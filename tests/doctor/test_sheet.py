@@ -117,3 +117,15 @@ def test_a_folder_that_cannot_be_written(hostile: Path, tmp_path: Path, monkeypa
     with pytest.raises(OSError, match=r"cannot write .*report.json .*No space left.*; choose another place"):
         write_sheet(report, tmp_path / "out", samples=1)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_box_that_reaches_out_without_end(tmp_path: Path):
+    data_yaml = write_dataset(tmp_path / "data", images=2, size=(60, 80))
+    file = data_yaml.parent / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["bbox"] = [5, 5, 1e308, 10**308]
+    file.write_text(json.dumps(content))
+    report = check(DataConfig.read(data_yaml), yolact_resnet18(image_size=(96, 96)), progress=False)
+    assert any("different places" in finding.kind for finding in report.findings)
+    with Image.open(write_sheet(report, tmp_path / "out", samples=0)[2]) as sheet:
+        assert sheet.width > 1000

@@ -12,7 +12,7 @@ from PIL import Image
 
 from yolact.data.objects import ObjectRecord, read_object
 from yolact.data.source import Source
-from yolact.images import pil_to_rgb
+from yolact.images import UNREADABLE, pil_to_rgb
 
 ORIENTATION_TAG = 0x0112
 """EXIF: how a viewer is to turn the stored pixels."""
@@ -63,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; name the COCO annotation file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as JSON ({error}); name a COCO annotation file") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
@@ -150,7 +150,7 @@ def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iter
             size = annotated_size(path, image.get("height"), image.get("width"))
         except FileNotFoundError:
             problems.add("missing image file, dropped", path.name)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", path.name)
         else:
             yield image["id"], path, size
@@ -167,7 +167,8 @@ def annotated_size(path: Path, height: int | None, width: int | None) -> tuple[i
 
     Raises:
         ValueError: the file says neither (height, width) nor, if its EXIF data turn it, that after the turn.
-        OSError: the file is missing or no image.
+        FileNotFoundError: there is no such file.
+        Exception: one of `yolact.images.UNREADABLE`, if the file is no image.
     """
     with Image.open(path) as image:
         stored = (image.height, image.width)
@@ -200,5 +201,5 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
         if pixels.shape[:2] != size:
             raise ValueError(f"its size is {pixels.shape[:2]} and not {size}")
         return pixels
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} cannot be used: {error}") from None

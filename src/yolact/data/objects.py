@@ -1,6 +1,7 @@
 """One COCO annotation: what of it can be used, and what is wrong with it."""
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +120,7 @@ def rle_area(rle: dict[str, Any], size: tuple[int, int] | None) -> int | None:
 def are_numbers(values: Any) -> bool:
     """Whether this is a list of finite numbers."""
     return isinstance(values, list | tuple) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= sys.float_info.max for v in values
     )
 
 

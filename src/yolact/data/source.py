@@ -109,7 +109,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} does not exist; write one with train: {{images: FOLDER, annotations: FILE}}"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is no mapping; write train: {{images: FOLDER, annotations: FILE}}")

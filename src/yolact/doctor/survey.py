@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 from yolact.data.annotations import ImageRecord, category_names, read_image, read_json, read_records
@@ -193,14 +194,18 @@ def _compare(box: tuple[float | int, ...] | None, bounds: tuple[float, ...], siz
     """What is wrong with a box (x, y, width, height), compared with the one around the mask."""
     if box is None:
         return None
-    x, y, width, height = box
-    limits = np.array([size[1], size[0]] * 2, dtype=np.float64)
-    annotated, masked = np.clip([x, y, x + width, y + height], 0, limits), np.array(bounds)
+    annotated, masked = clipped(box, size), np.array(bounds)
     if np.abs(annotated - masked).max() <= BOX_TOLERANCE:
         return None
     shared = np.prod(np.maximum(np.minimum(annotated[2:], masked[2:]) - np.maximum(annotated[:2], masked[:2]), 0))
     union = np.prod(annotated[2:] - annotated[:2]) + np.prod(masked[2:] - masked[:2]) - shared
     return ELSEWHERE if shared < SAME_PLACE * union else MISFIT
+
+
+def clipped(box: tuple[float | int, ...], size: tuple[int, int]) -> Float[np.ndarray, "4"]:
+    """x1, y1, x2, y2 of the part of a box (x, y, width, height) that is inside its image."""
+    x, y, width, height = map(float, box)
+    return np.clip([x, y, x + width, y + height], 0, [size[1], size[0]] * 2)
 
 
 def _repeated(objects: np.ndarray, masks: list[Any]) -> list[tuple[str, tuple[int | None, ...]]]:

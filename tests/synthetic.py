@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from yolact.data.source import CATALOG
+from yolact.data.coco import CocoDataset
+from yolact.data.source import CATALOG, DataConfig
 
 CATEGORY_IDS = (3, 7, 12, 20)
 """With gaps, as in COCO itself, so that mistaking an id for a label shows."""
@@ -123,3 +124,12 @@ def run_lengths(mask: np.ndarray) -> list[int]:
 def undecodable(width: int, height: int) -> bytes:
     """An image file of a kind that Pillow knows by its header and cannot open: a DDS of a compression nobody uses."""
     return struct.pack("<4s7I44x2I4s40x", b"DDS ", 124, 0x1007, height, width, 0, 0, 0, 32, 4, b"none")
+
+
+def edited(data_yaml: Path, change: Any) -> CocoDataset:
+    """The training images after `change` was applied to the content of their annotation file."""
+    source = DataConfig.read(data_yaml).train[0]
+    content = json.loads(source.annotations.read_text())
+    change(content)
+    source.annotations.write_text(json.dumps(content))
+    return CocoDataset((source,))

@@ -75,13 +75,17 @@ def category_names(content: dict[str, Any], file: Path) -> dict[int, str]:
     """The name of each category id, in the file's order.
 
     Raises:
-        ValueError: a category without a number as id, or without a name.
+        ValueError: a category without a number as id, or without a name; or two of the same id.
     """
     names = {}
     for category in content["categories"]:
         if not isinstance(category, dict) or not isinstance(category.get("id"), int) or "name" not in category:
             raise ValueError(f"{file} has the category {category!r}; each needs a whole number as id, and a name")
-        names[category["id"]] = str(category["name"])
+        number, name = category["id"], str(category["name"])
+        if names.setdefault(number, name) != name:
+            raise ValueError(
+                f"{file} has two categories of id {number}, {names[number]!r} and {name!r}; number them anew"
+            )
     return names
 
 

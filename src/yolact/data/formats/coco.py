@@ -86,9 +86,14 @@ def _add_file(
     data: LabeledData, split: str, source: Source, content: dict[str, Any], only: tuple[str, ...] | None
 ) -> None:
     names = category_names(content, source.annotations)
+    for name in only or ():  # in the order of their labels, even those that are not there
+        data.categories.setdefault(name, None)
     for number, name in names.items():
-        if only is None or name in only:
-            data.categories.setdefault(name, number)
+        if (only is None or name in only) and data.categories.get(name) is None:
+            data.categories[name] = number
+    left_out = [name for name in dict.fromkeys(names.values()) if name not in data.categories]
+    if left_out:
+        data.notes.append(f"{source.annotations.name}: left out, as classes does not list them: {', '.join(left_out)}")
     if len(set(names.values())) < len(names):
         data.notes.append(f"{source.annotations.name}: categories of the same name, joined to one")
     images, problems = _read_file(content, source, list(data.categories))

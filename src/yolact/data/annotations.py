@@ -104,9 +104,9 @@ def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]
     for image_id, path, size in _images(content, source, problems):
         objects = []
         for annotation in annotations.pop(image_id, []):
-            found, problem = read_object(annotation, size, known)
-            if problem:
-                problems.add(problem, path.name)
+            found, wrong = read_object(annotation, size, known)
+            for kind in wrong:
+                problems.add(kind, path.name)
             if found:
                 objects.append(found)
         if objects and all(o.is_crowd for o in objects):

@@ -22,7 +22,7 @@ from yolact.data.formats.coco_files import (
 from yolact.data.formats.image_files import inner_path, names_in_one_place, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN
-from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle, polygon_flaw
+from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle
 from yolact.data.objects import ObjectRecord
 from yolact.data.source import DataConfig, Source
 
@@ -121,12 +121,8 @@ def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tup
 def _read_object(o: ObjectRecord, record: ImageRecord, names: list[str], problems: Problems) -> LabeledObject | None:
     if isinstance(o.segmentation, dict):
         return from_rle(names[o.label], o.segmentation, record.size, o.is_crowd)
-    flaws = [polygon_flaw(polygon, record.size) for polygon in o.segmentation]
-    for flaw in filter(None, flaws):
-        problems.add(flaw, record.path.name)
-    usable = [polygon for polygon, flaw in zip(o.segmentation, flaws, strict=True) if flaw is None]
-    found = from_polygons(names[o.label], usable, record.size, o.is_crowd) if usable else None
-    if found is None and usable:
+    found = from_polygons(names[o.label], o.segmentation, record.size, o.is_crowd)
+    if found is None:
         problems.add("polygon that covers no pixel, dropped", record.path.name)
     return found
 

@@ -1,5 +1,6 @@
 """A COCO annotation file as records that can be trusted: what is wrong in it is named and left out."""
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -121,21 +122,28 @@ def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]
 def _by_image(content: dict[str, Any], problems: Problems) -> dict[Any, list[dict[str, Any]]]:
     """Annotations of each image id. Of those that share an id, exact repetitions are dropped."""
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    by_id: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    firsts: dict[int | str, dict[str, Any]] = {}
+    contents: dict[int | str, set[bytes]] = {}  # of ids that are there twice
     for annotation in content["annotations"]:
         if not isinstance(annotation, dict) or not isinstance(annotation.get("image_id"), int):
             problems.add("annotation without a whole number as image_id, dropped", "unknown image")
             continue
         image, number = f"image id {annotation['image_id']}", annotation.get("id")
-        twins = by_id[number] if isinstance(number, int | str) else []
-        if annotation in twins:
-            problems.add("annotation repeated, dropped", image)
-            continue
-        if twins:
+        if isinstance(number, int | str) and number in firsts:
+            known, own = contents.setdefault(number, {_digest(firsts[number])}), _digest(annotation)
+            if own in known:
+                problems.add("annotation repeated, dropped", image)
+                continue
+            known.add(own)
             problems.add("annotation id used twice for different objects, kept", image)
-        twins.append(annotation)
+        elif isinstance(number, int | str):
+            firsts[number] = annotation
         by_image[annotation["image_id"]].append(annotation)
     return by_image
+
+
+def _digest(annotation: dict[str, Any]) -> bytes:
+    return hashlib.blake2b(json.dumps(annotation, sort_keys=True).encode(), digest_size=16).digest()
 
 
 def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iterator[tuple[int, Path, tuple[int, int]]]:

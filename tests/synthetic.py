@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -49,9 +50,25 @@ def write_published(folder: Path, name: str, images: int = 2, size: tuple[int, i
             picture.rename(root / first / picture.name)
         content = json.loads((folder / "made" / f"instances_{split}.json").read_text())
         content["categories"] = [{"id": number, "name": text} for number, text in described["classes"].items()]
-        (root / described[split]["annotations"]).parent.mkdir(exist_ok=True)
-        (root / described[split]["annotations"]).write_text(json.dumps(content))
+        listed = described[split]["annotations"]
+        annotations = root / (listed[0] if isinstance(listed, list) else listed)
+        annotations.parent.mkdir(exist_ok=True)
+        annotations.write_text(json.dumps(content))
     return root
+
+
+def write_sbd(folder: Path, splits: dict[str, list[str]]) -> None:
+    """Write the folder `dataset` of the published SBD; every photograph has a monitor above a person."""
+    scipy_io = pytest.importorskip("scipy.io")
+    numbers = np.repeat(np.array([[0], [1], [2]], dtype=np.uint8), [4, 6, 6], axis=0).repeat(24, axis=1)
+    for part in ("img", "inst"):
+        (folder / part).mkdir(parents=True)
+    for split, stems in splits.items():
+        for stem in stems:
+            Image.fromarray(100 * numbers).save(folder / "img" / f"{stem}.jpg")
+            truth = {"Segmentation": numbers, "Categories": np.array([[20], [15]], dtype=np.uint8)}
+            scipy_io.savemat(folder / "inst" / f"{stem}.mat", {"GTinst": truth})
+        (folder / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
 
 
 def _write_split(

@@ -103,20 +103,25 @@ def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]
     annotations = _by_image(content, problems)
     records = []
     for image_id, path, size in _images(content, source, problems):
-        objects = []
+        objects, name = [], name_in(source.images, path)
         for annotation in annotations.pop(image_id, []):
             found, wrong = read_object(annotation, size, known)
             for kind in wrong:
-                problems.add(kind, path.name)
+                problems.add(kind, name)
             if found:
                 objects.append(found)
         if objects and all(o.is_crowd for o in objects):
-            problems.add("only crowds, kept as an image without objects of their own", path.name)
+            problems.add("only crowds, kept as an image without objects of their own", name)
         records.append(ImageRecord(image_id, path, size, tuple(objects)))
     listed = {image["id"] for image in content["images"] if _is_named(image)}
     for image_id in annotations.keys() - listed:
         problems.add("annotation of an image that is not listed, dropped", f"id {image_id}")
     return records, problems
+
+
+def name_in(images: Path, path: Path) -> str:
+    """What messages call an image: its path in the folder of images."""
+    return path.relative_to(images).as_posix() if path.is_relative_to(images) else str(path)
 
 
 def _by_image(content: dict[str, Any], problems: Problems) -> dict[Any, list[dict[str, Any]]]:
@@ -154,16 +159,17 @@ def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iter
             problems.add("image without a whole number as id or without file_name, dropped", str(image)[:40])
             continue
         path = source.images / image["file_name"]
+        name = name_in(source.images, path)
         if image["id"] in seen:
-            problems.add("image id used twice, the later dropped", path.name)
+            problems.add("image id used twice, the later dropped", name)
             continue
         seen.add(image["id"])
         try:
             size = annotated_size(path, image.get("height"), image.get("width"))
         except FileNotFoundError:
-            problems.add("missing image file, dropped", path.name)
+            problems.add("missing image file, dropped", name)
         except UNREADABLE as error:
-            problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", path.name)
+            problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", name)
         else:
             yield image["id"], path, size
 

@@ -60,8 +60,9 @@ def _pictures(report: Report, groups: Iterable[tuple[Spot, ...]]) -> Iterator[Pi
         try:
             yield _picture(report, group)
         except ValueError as error:  # the file, which may be what the finding is about
-            path = report.surveys[group[0].split].records[group[0].photograph].path
-            text = f"{group[0].split}: {str(error).replace(str(path), path.name)}"
+            survey = report.surveys[group[0].split]
+            path = survey.records[group[0].photograph].path
+            text = f"{group[0].split}: {str(error).replace(str(path), survey.name(group[0]))}"
             yield Picture(Image.new("RGB", (SIDE, SIDE // 3), (128, 128, 128)), text)
 
 

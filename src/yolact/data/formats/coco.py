@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from yolact.data.annotations import ImageRecord, Problems, category_names, read_json, read_records
+from yolact.data.annotations import Problems, category_names, read_json, read_records
 from yolact.data.formats.coco_files import (
     annotation_files,
     images_folder,
@@ -113,17 +113,19 @@ def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tup
         if name is None:
             problems.add("file_name that leads out of the images' folder, dropped", str(record.path))
             continue
-        objects = tuple(o for r in record.objects if (o := _read_object(r, record, names, problems)))
+        objects = tuple(o for r in record.objects if (o := _read_object(r, record.size, names, name, problems)))
         images.append(LabeledImage(name, record.path, record.size, objects, record.image_id))
     return images, problems
 
 
-def _read_object(o: ObjectRecord, record: ImageRecord, names: list[str], problems: Problems) -> LabeledObject | None:
+def _read_object(
+    o: ObjectRecord, size: tuple[int, int], names: list[str], image: str, problems: Problems
+) -> LabeledObject | None:
     if isinstance(o.segmentation, dict):
-        return from_rle(names[o.label], o.segmentation, record.size, o.is_crowd)
-    found = from_polygons(names[o.label], o.segmentation, record.size, o.is_crowd)
+        return from_rle(names[o.label], o.segmentation, size, o.is_crowd)
+    found = from_polygons(names[o.label], o.segmentation, size, o.is_crowd)
     if found is None:
-        problems.add("polygon that covers no pixel, dropped", record.path.name)
+        problems.add("polygon that covers no pixel, dropped", image)
     return found
 
 

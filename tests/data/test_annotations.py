@@ -92,6 +92,19 @@ class TestProblems:
             ["annotation repeated, dropped", "1 in 1 image"],
         ]
 
+    @pytest.mark.parametrize("count", [5, 6])
+    def test_many_unknown_categories(self, data_yaml: Path, count: int) -> None:
+        def add(content: dict[str, Any]) -> None:
+            first = content["annotations"][0]
+            content["annotations"] += [first | {"id": 50 + i, "category_id": 50 + i} for i in range(count)]
+
+        problems = edited(data_yaml, add).problems
+        if count == 5:
+            assert len(problems) == 5
+        else:
+            (line,) = problems
+            assert "unknown categories 50, 51, 52 and 3 more, dropped: 6 in 1 image: train001.png (6x)" in line
+
     def test_two_categories_of_one_id(self, data_yaml: Path) -> None:
         def add(content: dict[str, Any], name: str) -> None:
             content["categories"].append({"id": 3, "name": name})

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from yolact.data.objects import ObjectRecord, read_object
+from yolact.data.objects import UNKNOWN, ObjectRecord, read_object
 from yolact.data.source import Source
 from yolact.images import UNREADABLE, pil_to_rgb
 
 ORIENTATION_TAG = 0x0112
 """EXIF: how a viewer is to turn the stored pixels."""
+
+MOST_UNKNOWN = 5
+"""Unknown categories that are reported one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,17 @@ def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]
     listed = {image["id"] for image in content["images"] if _is_named(image)}
     for image_id in annotations.keys() - listed:
         problems.add("annotation of an image that is not listed, dropped", f"id {image_id}")
+    _join_unknown(problems)
     return records, problems
+
+
+def _join_unknown(problems: Problems) -> None:
+    """Many unknown categories, such as those of another list of classes, become one kind of problem."""
+    kinds = [kind for kind in problems.images if kind.startswith(UNKNOWN)]
+    if len(kinds) > MOST_UNKNOWN:
+        shown = ", ".join(kind.removeprefix(UNKNOWN).removesuffix(", dropped").strip() for kind in kinds[:3])
+        joined = f"unknown categories {shown} and {len(kinds) - 3} more, dropped"
+        problems.images[joined] = [image for kind in kinds for image in problems.images.pop(kind)]
 
 
 def name_in(images: Path, path: Path) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 Segmentation = list[list[int | float]] | dict[str, Any]
 """Polygons, each x1, y1, x2, y2, ... in pixels; or one RLE, compressed (string) or not (list of run lengths)."""
 
+UNKNOWN = "unknown category"
+
 FARTHEST = 10
 """Sides of its image that a polygon's corner may be away."""
 
@@ -41,7 +43,7 @@ def read_object(
     """
     category_id = annotation.get("category_id")
     if not isinstance(category_id, int) or category_id not in known:
-        return None, [f"unknown category {category_id!r}, dropped"]
+        return None, [f"{UNKNOWN} {repr(category_id)[:40]}, dropped"]
     label = known[category_id]
     if label is None:
         return None, []

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthetic import run_lengths
 from yolact.data.coco import decode_mask
 from yolact.data.objects import read_object
 
@@ -55,3 +56,17 @@ def test_a_box_and_a_part_may_both_be_wrong():
     annotation = {"category_id": 1, "bbox": [0, 0, 30, 12], "segmentation": [SQUARE, []]}
     problems = read_object(annotation, SIZE, {1: 0})[1]
     assert problems == ["box reaches out of the image, clipped", "part of an object: empty polygon, dropped"]
+
+
+@given(st.lists(st.booleans(), min_size=192, max_size=192), st.booleans())
+def test_an_rle_whose_size_is_not_in_whole_numbers(pixels: list[bool], is_compressed: bool):
+    from pycocotools import mask
+
+    arbiter: Any = mask
+
+    drawn = np.array(pixels).reshape(SIZE)
+    drawn[0, 0] = True
+    counts = arbiter.encode(np.asfortranarray(drawn, dtype=np.uint8))["counts"].decode() if is_compressed else None
+    found, problems = read({"size": [12.0, 16.0], "counts": counts or run_lengths(drawn)})
+    assert problems == []
+    assert np.array_equal(decode_mask(found, SIZE), drawn)

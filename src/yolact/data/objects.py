@@ -80,7 +80,7 @@ def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segme
         area = rle_area(segmentation, size)
         if not area:
             return None, ["RLE does not fit the image, dropped" if area is None else "RLE without area, dropped"]
-        return segmentation, []
+        return sized(segmentation, size), []
     if not segmentation:
         return None, ["no segmentation, dropped"]
     if not isinstance(segmentation, list):
@@ -104,22 +104,27 @@ def _flaw(polygon: Any, size: tuple[int, int]) -> str | None:
     return "polygon far outside its image" if leads_far(polygon, size) else None
 
 
-def rle_area(rle: dict[str, Any], size: tuple[int, int] | None) -> int | None:
+def rle_area(rle: dict[str, Any], size: tuple[int, int]) -> int | None:
     """How many pixels an RLE covers; None if its runs are not those of an image of this size."""
     counts, own_size = rle.get("counts"), rle.get("size")
-    if size is None or not isinstance(own_size, list | tuple) or tuple(own_size) != size:
+    if not isinstance(own_size, list | tuple) or tuple(own_size) != size:
         return None
     if isinstance(counts, str):
         from faster_coco_eval.core import mask as coco_mask
 
         try:
             # Its `area` would take any string, and then its `iou` may never return.
-            counts = coco_mask._mask.toUncompressedRLE([rle])[0]["counts"]
+            counts = coco_mask._mask.toUncompressedRLE([sized(rle, size)])[0]["counts"]
         except (RuntimeError, ValueError):
             return None
     if not isinstance(counts, list) or not all(isinstance(n, int) and n >= 0 for n in counts):
         return None
     return sum(counts[1::2]) if sum(counts) == math.prod(size) else None
+
+
+def sized(rle: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """An RLE that fits its image, with its size in whole numbers: COCO's code reads no others, such as 480.0."""
+    return {"size": list(size), "counts": rle["counts"]}
 
 
 def are_numbers(values: Any) -> bool:

@@ -1,14 +1,17 @@
 """Tiny COCO-format data sets, drawn on the spot: bright disks and boxes on dark noise."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
-from yolact.data.source import CATALOG
+from yolact.data.coco import CocoDataset
+from yolact.data.source import CATALOG, DataConfig
 
 CATEGORY_IDS = (3, 7, 12, 20)
 """With gaps, as in COCO itself, so that mistaking an id for a label shows."""
@@ -47,9 +50,25 @@ def write_published(folder: Path, name: str, images: int = 2, size: tuple[int, i
             picture.rename(root / first / picture.name)
         content = json.loads((folder / "made" / f"instances_{split}.json").read_text())
         content["categories"] = [{"id": number, "name": text} for number, text in described["classes"].items()]
-        (root / described[split]["annotations"]).parent.mkdir(exist_ok=True)
-        (root / described[split]["annotations"]).write_text(json.dumps(content))
+        listed = described[split]["annotations"]
+        annotations = root / (listed[0] if isinstance(listed, list) else listed)
+        annotations.parent.mkdir(exist_ok=True)
+        annotations.write_text(json.dumps(content))
     return root
+
+
+def write_sbd(folder: Path, splits: dict[str, list[str]]) -> None:
+    """Write the folder `dataset` of the published SBD; every photograph has a monitor above a person."""
+    scipy_io = pytest.importorskip("scipy.io")
+    numbers = np.repeat(np.array([[0], [1], [2]], dtype=np.uint8), [4, 6, 6], axis=0).repeat(24, axis=1)
+    for part in ("img", "inst"):
+        (folder / part).mkdir(parents=True)
+    for split, stems in splits.items():
+        for stem in stems:
+            Image.fromarray(100 * numbers).save(folder / "img" / f"{stem}.jpg")
+            truth = {"Segmentation": numbers, "Categories": np.array([[20], [15]], dtype=np.uint8)}
+            scipy_io.savemat(folder / "inst" / f"{stem}.mat", {"GTinst": truth})
+        (folder / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
 
 
 def _write_split(
@@ -117,3 +136,17 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     edges = np.flatnonzero(np.diff(flat))
     counts = np.diff(np.concatenate([[0], edges, [mask.size]]))
     return [int(count) for count in (counts if counts[-1] else counts[:-1])]
+
+
+def undecodable(width: int, height: int) -> bytes:
+    """An image file of a kind that Pillow knows by its header and cannot open: a DDS of a compression nobody uses."""
+    return struct.pack("<4s7I44x2I4s40x", b"DDS ", 124, 0x1007, height, width, 0, 0, 0, 32, 4, b"none")
+
+
+def edited(data_yaml: Path, change: Any) -> CocoDataset:
+    """The training images after `change` was applied to the content of their annotation file."""
+    source = DataConfig.read(data_yaml).train[0]
+    content = json.loads(source.annotations.read_text())
+    change(content)
+    source.annotations.write_text(json.dumps(content))
+    return CocoDataset((source,))

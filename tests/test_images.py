@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthetic import undecodable
 from yolact.images import array_to_rgb, pil_to_rgb, read_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -134,3 +135,9 @@ def test_float_pixels_are_refused(tmp_path: Path):
     Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "depth.tif")
     with pytest.raises(ValueError, match=r"depth\.tif: float pixels"):
         read_image(tmp_path / "depth.tif")
+
+
+def test_kinds_that_cannot_be_decoded(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(undecodable(40, 20))
+    with pytest.raises(ValueError, match=r"cannot read .*a\.png: Unimplemented pixel format"):
+        read_image(tmp_path / "a.png")

@@ -3,15 +3,19 @@
 import re
 import shlex
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import tyro
 
 from locations import ROOT
-from yolact.data.source import published
+from synthetic import write_sbd
+from yolact.data.coco import CocoDataset
+from yolact.data.source import DataConfig, published
 from yolact.presets import PRESETS
 from yolact.training.config import TrainConfig
 from yolact.training.schedule import learning_rate, share_of_rate
+from yolact.verbs.data_convert import DataConvert
 from yolact.verbs.evaluate import Evaluate
 from yolact.verbs.train import Train
 
@@ -50,6 +54,20 @@ def test_training_commands(arguments: str):
 @pytest.mark.parametrize("arguments", [arguments for verb, arguments in COMMANDS if verb == "evaluate"])
 def test_evaluation_commands(arguments: str):
     assert str(tyro.cli(Evaluate, args=shlex.split(arguments)).data) in published()
+
+
+def test_sbd_is_converted_to_the_root_that_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_sbd(tmp_path / "benchmark_RELEASE" / "dataset", {"train": ["a", "b"], "val": ["c"]})
+    (arguments,) = re.findall(r"^yolact data convert (.*)$", PAGE, re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    assert tyro.cli(DataConvert, args=shlex.split(arguments)).run() == 0
+    config = DataConfig.read("sbd", Path("ROOT"))
+    assert config.val is not None
+    train, val = (CocoDataset(sources, config.classes) for sources in (config.train, (config.val,)))
+    assert (len(train), train.num_objects, len(val), val.num_objects) == (2, 4, 1, 2)
+    assert tuple(train.category_ids[name] for name in train.classes) == config.category_ids
+    assert train.problems == val.problems == []
+    assert sorted(train.classes[label] for label in train[0].labels) == ["person", "tvmonitor"]
 
 
 def test_linked_files_exist():

@@ -11,6 +11,9 @@ SUFFIXES = frozenset(
 )
 """What counts as a photograph in a folder. A file that is named directly is tried whatever its name."""
 
+UNREADABLE = (OSError, RuntimeError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+"""What Pillow's decoders raise for files that are no images, damaged ones, and ones of a kind that it cannot decode."""
+
 SIXTEEN_TO_EIGHT_BITS = 257
 """65535 / 255."""
 
@@ -38,8 +41,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
             return pil_to_rgb(image)
     except Image.UnidentifiedImageError:
         raise ValueError(f"cannot read {path}: it is not an image in a known format") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # Pillow's decoders raise all of these for damaged files.
+    except UNREADABLE as error:
         raise ValueError(f"cannot read {path}: {error}") from error
 
 

@@ -22,6 +22,8 @@ class TestMistakes:
         [
             ("- 1", "is no mapping"),
             ("train: {images: train", "cannot be read as YAML"),
+            ("train: " + 1000 * "[", "cannot be read as YAML"),
+            ("train: 2026-13-45", "cannot be read as YAML"),
             ("val: {images: train, annotations: instances_val.json}", "no entry train"),
             ("train: train", "train is 'train'; write train:"),
             ("train: {images: train, labels: x}", "write train: {images"),
@@ -112,10 +114,26 @@ class TestPublished:
         root = write_published(tmp_path, "sbd")
         config = DataConfig.read("sbd", root)
         assert config.classes == PASCAL_CLASSES
+        assert config.val == Source(root / "images" / "val", root / "annotations" / "instances_val.json")
+
+    def test_sbd_with_the_files_of_the_original(self, tmp_path: Path) -> None:
+        root = write_published(tmp_path, "sbd")
+        for split in ("train", "val"):
+            (root / "annotations" / f"instances_{split}.json").rename(root / f"pascal_sbd_{split}.json")
+        (root / "images" / "val").rename(root / "img")
+        (root / "images" / "train").rename(root / "benchmark")
+        config = DataConfig.read("sbd", root)
+        assert config.train == (Source(root / "img", root / "pascal_sbd_train.json"),)
         assert config.val == Source(root / "img", root / "pascal_sbd_val.json")
         (root / "benchmark_RELEASE" / "dataset").mkdir(parents=True)
         (root / "img").rename(root / "benchmark_RELEASE" / "dataset" / "img")
         assert DataConfig.read("sbd", root).train[0].images.parent.name == "dataset"
+
+    def test_sbd_as_published_is_to_be_converted(self, tmp_path: Path) -> None:
+        (tmp_path / "benchmark_RELEASE" / "dataset" / "img").mkdir(parents=True)
+        with pytest.raises(ValueError, match="yolact data convert benchmark_RELEASE ROOT --from sbd") as caught:
+            DataConfig.read("sbd", tmp_path)
+        assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize(
         ("missing", "message"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from locations import ROOT
-from yolact.doctor.fingerprints import MOST_DIFFERENT, Fingerprint, find_pairs, fingerprint
+from yolact.doctor.fingerprints import _MIRRORED, MOST_DIFFERENT, SIGNS, Fingerprint, find_pairs, fingerprint
 from yolact.images import read_image
 
 PHOTOS = sorted((ROOT / "photos").glob("*.jpg"))
@@ -72,6 +72,27 @@ def test_identical_ones_are_paired_with_the_first():
     assert kinds(a, b, a.copy(), a.copy()) == [(0, 2, "identical"), (0, 3, "identical")]
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.sampled_from(["train", "val"])), max_size=14))
+def test_each_is_paired_with_the_first_of_each_split_that_it_is_like(photographs: list[tuple[int, bool, str]]):
+    random = np.random.default_rng(0)
+    scenes = random.integers(0, 2, (10, SIGNS))
+    flips = np.where(_MIRRORED < 0, 1, 0)
+    prints = []
+    for place, (number, is_mirrored, _) in enumerate(photographs):
+        signs = scenes[number] ^ (flips if is_mirrored else 0)
+        signs[random.choice(SIGNS, 9, replace=False)] ^= 1
+        prints.append(Fingerprint(bytes([place]), np.packbits(signs.astype(np.uint8))))
+    expected = set()
+    for j, (number, is_mirrored, _) in enumerate(photographs):
+        for split in ("train", "val"):
+            for kind, turned in (("nearly identical", is_mirrored), ("mirrored", not is_mirrored)):
+                alike = [i for i in range(j) if photographs[i] == (number, turned, split)]
+                expected |= {(alike[0], j, kind)} if alike else set()
+    found = find_pairs(prints, [split for _, _, split in photographs])
+    assert {(pair.first, pair.second, pair.kind) for pair in found} == expected
+    assert len(found) == len(expected)
+
+
 def test_without_contrast_only_identical_ones_count():
     flat, other = np.full((20, 30, 3), 90, dtype=np.uint8), np.full((20, 30, 3), 91, dtype=np.uint8)
     assert fingerprint(flat).signs is None
@@ -96,3 +117,11 @@ def test_blocks_do_not_lose_pairs(monkeypatch: pytest.MonkeyPatch):
     assert [(pair.first, pair.second) for pair in whole] == [(i, i + 7) for i in range(7)]
     monkeypatch.setattr("yolact.doctor.fingerprints.ROWS_AT_ONCE", 3)
     assert find_pairs(prints) == whole
+
+
+def test_frames_of_a_fixed_camera_give_a_pair_each(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("yolact.doctor.fingerprints.ROWS_AT_ONCE", 64)
+    signs = np.packbits(np.arange(SIGNS, dtype=np.uint8) % 2)
+    frames = [Fingerprint(bytes([number]), signs) for number in range(200)]
+    pairs = [(pair.first, pair.second) for pair in find_pairs(frames, 120 * ["train"] + 80 * ["val"])]
+    assert pairs == [(0, j) for j in range(1, 200)] + [(120, j) for j in range(121, 200)]

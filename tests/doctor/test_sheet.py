@@ -10,7 +10,9 @@ from PIL import Image
 from synthetic import write_dataset
 from yolact.data.source import DataConfig
 from yolact.doctor import check
-from yolact.doctor.sheet import write_sheet
+from yolact.doctor.page import Section
+from yolact.doctor.pictures import SIDE, Picture
+from yolact.doctor.sheet import contact_sheet, write_sheet
 from yolact.presets import yolact_resnet18
 
 HOSTILE = "<script>alert('x')</script>\"&amp;\ud800\x1b[2J"
@@ -117,3 +119,26 @@ def test_a_folder_that_cannot_be_written(hostile: Path, tmp_path: Path, monkeypa
     with pytest.raises(OSError, match=r"cannot write .*report.json .*No space left.*; choose another place"):
         write_sheet(report, tmp_path / "out", samples=1)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_box_that_reaches_out_without_end(tmp_path: Path):
+    data_yaml = write_dataset(tmp_path / "data", images=2, size=(60, 80))
+    file = data_yaml.parent / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["bbox"] = [5, 5, 1e308, 10**308]
+    file.write_text(json.dumps(content))
+    report = check(DataConfig.read(data_yaml), yolact_resnet18(image_size=(96, 96)), progress=False)
+    assert any("different places" in finding.kind for finding in report.findings)
+    with Image.open(write_sheet(report, tmp_path / "out", samples=0)[2]) as sheet:
+        assert sheet.width > 1000
+
+
+def test_a_sheet_that_would_get_too_high(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("yolact.doctor.sheet.HIGHEST", 500)
+    square = Picture(Image.new("RGB", (SIDE, SIDE)), "red")
+    sections = [Section("first", "9 of 9", "error", 9 * [square]), Section("second", "4 of 4", "note", 4 * [square])]
+    assert 500 < contact_sheet(sections).height < 500 + SIDE + 200
+    whole = contact_sheet(sections[1:]).height
+    monkeypatch.setattr("yolact.doctor.sheet.HIGHEST", 30_000)
+    assert contact_sheet(sections[1:]).height == whole
+    assert contact_sheet(sections).height > 4 * SIDE

@@ -45,7 +45,7 @@ def test_published_data_sets_by_name(tmp_path: Path, capsys: pytest.CaptureFixtu
     root = write_published(tmp_path, "sbd")
     assert Check(data=Path("sbd"), root=root, preset="yolact-resnet50-pascal").run() == 0
     assert "aeroplane" in capsys.readouterr().out
-    annotations = root / "pascal_sbd_val.json"
+    annotations = root / "annotations" / "instances_val.json"
     content = json.loads(annotations.read_text())
     content["categories"][6]["id"], content["categories"][5]["id"] = 6, 7
     annotations.write_text(json.dumps(content))

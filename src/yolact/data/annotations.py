@@ -1,5 +1,6 @@
 """A COCO annotation file as records that can be trusted: what is wrong in it is named and left out."""
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from yolact.data.objects import ObjectRecord, read_object
+from yolact.data.objects import UNKNOWN, ObjectRecord, read_object
 from yolact.data.source import Source
-from yolact.images import pil_to_rgb
+from yolact.images import UNREADABLE, pil_to_rgb
 
 ORIENTATION_TAG = 0x0112
 """EXIF: how a viewer is to turn the stored pixels."""
+
+MOST_UNKNOWN = 5
+"""Unknown categories that are reported one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; name the COCO annotation file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as JSON ({error}); name a COCO annotation file") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
@@ -75,13 +79,17 @@ def category_names(content: dict[str, Any], file: Path) -> dict[int, str]:
     """The name of each category id, in the file's order.
 
     Raises:
-        ValueError: a category without a number as id, or without a name.
+        ValueError: a category without a number as id, or without a name; or two of the same id.
     """
     names = {}
     for category in content["categories"]:
         if not isinstance(category, dict) or not isinstance(category.get("id"), int) or "name" not in category:
             raise ValueError(f"{file} has the category {category!r}; each needs a whole number as id, and a name")
-        names[category["id"]] = str(category["name"])
+        number, name = category["id"], str(category["name"])
+        if names.setdefault(number, name) != name:
+            raise ValueError(
+                f"{file} has two categories of id {number}, {names[number]!r} and {name!r}; number them anew"
+            )
     return names
 
 
@@ -98,40 +106,62 @@ def read_records(content: dict[str, Any], source: Source, labels: dict[str, int]
     annotations = _by_image(content, problems)
     records = []
     for image_id, path, size in _images(content, source, problems):
-        objects = []
+        objects, name = [], name_in(source.images, path)
         for annotation in annotations.pop(image_id, []):
-            found, problem = read_object(annotation, size, known)
-            if problem:
-                problems.add(problem, path.name)
+            found, wrong = read_object(annotation, size, known)
+            for kind in wrong:
+                problems.add(kind, name)
             if found:
                 objects.append(found)
         if objects and all(o.is_crowd for o in objects):
-            problems.add("only crowds, kept as an image without objects of their own", path.name)
+            problems.add("only crowds, kept as an image without objects of their own", name)
         records.append(ImageRecord(image_id, path, size, tuple(objects)))
     listed = {image["id"] for image in content["images"] if _is_named(image)}
     for image_id in annotations.keys() - listed:
         problems.add("annotation of an image that is not listed, dropped", f"id {image_id}")
+    _join_unknown(problems)
     return records, problems
+
+
+def _join_unknown(problems: Problems) -> None:
+    """Many unknown categories, such as those of another list of classes, become one kind of problem."""
+    kinds = [kind for kind in problems.images if kind.startswith(UNKNOWN)]
+    if len(kinds) > MOST_UNKNOWN:
+        shown = ", ".join(kind.removeprefix(UNKNOWN).removesuffix(", dropped").strip() for kind in kinds[:3])
+        joined = f"unknown categories {shown} and {len(kinds) - 3} more, dropped"
+        problems.images[joined] = [image for kind in kinds for image in problems.images.pop(kind)]
+
+
+def name_in(images: Path, path: Path) -> str:
+    """What messages call an image: its path in the folder of images."""
+    return path.relative_to(images).as_posix() if path.is_relative_to(images) else str(path)
 
 
 def _by_image(content: dict[str, Any], problems: Problems) -> dict[Any, list[dict[str, Any]]]:
     """Annotations of each image id. Of those that share an id, exact repetitions are dropped."""
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    by_id: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    firsts: dict[int | str, dict[str, Any]] = {}
+    contents: dict[int | str, set[bytes]] = {}  # of ids that are there twice
     for annotation in content["annotations"]:
         if not isinstance(annotation, dict) or not isinstance(annotation.get("image_id"), int):
             problems.add("annotation without a whole number as image_id, dropped", "unknown image")
             continue
         image, number = f"image id {annotation['image_id']}", annotation.get("id")
-        twins = by_id[number] if isinstance(number, int | str) else []
-        if annotation in twins:
-            problems.add("annotation repeated, dropped", image)
-            continue
-        if twins:
+        if isinstance(number, int | str) and number in firsts:
+            known, own = contents.setdefault(number, {_digest(firsts[number])}), _digest(annotation)
+            if own in known:
+                problems.add("annotation repeated, dropped", image)
+                continue
+            known.add(own)
             problems.add("annotation id used twice for different objects, kept", image)
-        twins.append(annotation)
+        elif isinstance(number, int | str):
+            firsts[number] = annotation
         by_image[annotation["image_id"]].append(annotation)
     return by_image
+
+
+def _digest(annotation: dict[str, Any]) -> bytes:
+    return hashlib.blake2b(json.dumps(annotation, sort_keys=True).encode(), digest_size=16).digest()
 
 
 def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iterator[tuple[int, Path, tuple[int, int]]]:
@@ -142,16 +172,17 @@ def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iter
             problems.add("image without a whole number as id or without file_name, dropped", str(image)[:40])
             continue
         path = source.images / image["file_name"]
+        name = name_in(source.images, path)
         if image["id"] in seen:
-            problems.add("image id used twice, the later dropped", path.name)
+            problems.add("image id used twice, the later dropped", name)
             continue
         seen.add(image["id"])
         try:
             size = annotated_size(path, image.get("height"), image.get("width"))
         except FileNotFoundError:
-            problems.add("missing image file, dropped", path.name)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", path.name)
+            problems.add("missing image file, dropped", name)
+        except UNREADABLE as error:
+            problems.add(f"{str(error).split(' (', 1)[0].replace(str(path), 'image')}, dropped", name)
         else:
             yield image["id"], path, size
 
@@ -167,7 +198,8 @@ def annotated_size(path: Path, height: int | None, width: int | None) -> tuple[i
 
     Raises:
         ValueError: the file says neither (height, width) nor, if its EXIF data turn it, that after the turn.
-        OSError: the file is missing or no image.
+        FileNotFoundError: there is no such file.
+        Exception: one of `yolact.images.UNREADABLE`, if the file is no image.
     """
     with Image.open(path) as image:
         stored = (image.height, image.width)
@@ -200,5 +232,5 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
         if pixels.shape[:2] != size:
             raise ValueError(f"its size is {pixels.shape[:2]} and not {size}")
         return pixels
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} cannot be used: {error}") from None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from yolact.data.annotations import category_names, read_json
 from yolact.data.coco import decode_mask
-from yolact.data.objects import are_numbers, leads_far, rle_area
+from yolact.data.objects import are_numbers, leads_far, rle_area, sized
 from yolact.data.packed import Packed
 
 Kind = Literal["box", "mask"]
@@ -154,9 +154,12 @@ def _whole(entry: Any, name: str) -> int | None:
 
 def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float]] | dict[str, Any] | None:
     """What COCO's code can read of a segmentation: an RLE of the image's size, or polygons of three corners or more."""
+    if size is None:
+        return None
     if isinstance(segmentation, dict):
-        return segmentation if segmentation.get("counts") and rle_area(segmentation, size) is not None else None
-    if not isinstance(segmentation, list) or size is None:
+        fits = segmentation.get("counts") and rle_area(segmentation, size) is not None
+        return sized(segmentation, size) if fits else None
+    if not isinstance(segmentation, list):
         return None
     polygons = [polygon for polygon in segmentation if are_numbers(polygon) and len(polygon) >= 6]
     return [polygon for polygon in polygons if not leads_far(polygon, size)]

@@ -1,6 +1,7 @@
 """One COCO annotation: what of it can be used, and what is wrong with it."""
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 
 Segmentation = list[list[int | float]] | dict[str, Any]
 """Polygons, each x1, y1, x2, y2, ... in pixels; or one RLE, compressed (string) or not (list of run lengths)."""
+
+UNKNOWN = "unknown category"
 
 FARTHEST = 10
 """Sides of its image that a polygon's corner may be away."""
@@ -31,8 +34,8 @@ class ObjectRecord:
 
 def read_object(
     annotation: dict[str, Any], size: tuple[int, int], known: dict[int, int | None]
-) -> tuple[ObjectRecord | None, str | None]:
-    """An annotation as an object, or None if it has none to offer; and what is wrong with it, if anything.
+) -> tuple[ObjectRecord | None, list[str]]:
+    """An annotation as an object, or None if it has none to offer; and what is wrong with it.
 
     Args:
         size: (height, width) of its image.
@@ -40,75 +43,78 @@ def read_object(
     """
     category_id = annotation.get("category_id")
     if not isinstance(category_id, int) or category_id not in known:
-        return None, f"unknown category {category_id!r}, dropped"
+        return None, [f"{UNKNOWN} {repr(category_id)[:40]}, dropped"]
     label = known[category_id]
     if label is None:
-        return None, None
-    problem, usable = _check_box(annotation.get("bbox"), size)
+        return None, []
+    problems, usable = _check_box(annotation.get("bbox"), size)
     if not usable:
-        return None, problem
-    segmentation, flaw = _check_segmentation(annotation.get("segmentation"), size)
+        return None, problems
+    segmentation, flaws = _check_segmentation(annotation.get("segmentation"), size)
     if segmentation is None:
-        return None, flaw
+        return None, flaws
     box = annotation.get("bbox")
     annotated = tuple(box) if isinstance(box, list | tuple) and len(box) == 4 and are_numbers(box) else None
-    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0)), annotated), problem
+    return ObjectRecord(label, segmentation, bool(annotation.get("iscrowd", 0)), annotated), problems + flaws
 
 
-def _check_box(box: Any, size: tuple[int, int]) -> tuple[str | None, bool]:
+def _check_box(box: Any, size: tuple[int, int]) -> tuple[list[str], bool]:
     """What is wrong with a box, and whether its object can be used all the same: boxes are measured from masks."""
     if box is None:
-        return "no box, taken from the mask", True
+        return ["no box, taken from the mask"], True
     if not are_numbers(box) or len(box) != 4:
-        return "box is not four finite numbers, taken from the mask", True
+        return ["box is not four finite numbers, taken from the mask"], True
     x, y, w, h = box
     if w <= 0 or h <= 0:
-        return "box without area, dropped", False
+        return ["box without area, dropped"], False
     height, width = size
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        return "box outside the image, dropped", False
+        return ["box outside the image, dropped"], False
     overhang = max(-x, -y, x + w - width, y + h - height)
-    return ("box reaches out of the image, clipped" if overhang > TOLERATED_OVERHANG else None), True
+    return ["box reaches out of the image, clipped"] if overhang > TOLERATED_OVERHANG else [], True
 
 
-def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segmentation | None, str | None]:
-    """A segmentation without its useless parts, or None and the reason."""
+def _check_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[Segmentation | None, list[str]]:
+    """A segmentation without its useless parts, or None; and what is wrong with it."""
     if isinstance(segmentation, dict):
-        return _check_rle(segmentation, size)
+        area = rle_area(segmentation, size)
+        if not area:
+            return None, ["RLE does not fit the image, dropped" if area is None else "RLE without area, dropped"]
+        return sized(segmentation, size), []
     if not segmentation:
-        return None, "no segmentation, dropped"
+        return None, ["no segmentation, dropped"]
     if not isinstance(segmentation, list):
-        return None, "segmentation is neither polygons nor RLE, dropped"
+        return None, ["segmentation is neither polygons nor RLE, dropped"]
     if are_numbers(segmentation):
         segmentation = [segmentation]  # one polygon, without the list around it
-    polygons = [p for p in segmentation if are_numbers(p) and len(p) >= 6 and len(p) % 2 == 0]
+    flaws = [_flaw(polygon, size) for polygon in segmentation]
+    usable = [polygon for polygon, flaw in zip(segmentation, flaws, strict=True) if flaw is None]
+    if not usable:
+        return None, [f"{flaws[-1]}, dropped"]
+    polygons = [polygon for polygon in usable if _signed_area(polygon) or _covers_pixels(polygon, size)]
     if not polygons:
-        return None, "empty polygon, dropped"
-    polygons = [p for p in polygons if not leads_far(p, size)]
-    if not polygons:
-        return None, "polygon far outside its image, dropped"
-    polygons = [p for p in polygons if _polygon_area(p) > 0]
-    return (polygons, None) if polygons else (None, "polygon without area, dropped")
+        return None, ["polygon without area, dropped"]
+    return polygons, [f"part of an object: {flaw}, dropped" for flaw in flaws if flaw is not None]
 
 
-def _check_rle(rle: dict[str, Any], size: tuple[int, int]) -> tuple[Segmentation | None, str | None]:
-    area = rle_area(rle, size)
-    if area is None:
-        return None, "RLE does not fit the image, dropped"
-    return (rle, None) if area else (None, "RLE without area, dropped")
+def _flaw(polygon: Any, size: tuple[int, int]) -> str | None:
+    """Why a polygon is of no use, or None."""
+    if not are_numbers(polygon) or len(polygon) < 6 or len(polygon) % 2:
+        return "empty polygon"
+    return "polygon far outside its image" if leads_far(polygon, size) else None
 
 
-def rle_area(rle: dict[str, Any], size: tuple[int, int] | None) -> int | None:
+def rle_area(rle: dict[str, Any], size: tuple[int, int]) -> int | None:
     """How many pixels an RLE covers; None if its runs are not those of an image of this size."""
     counts, own_size = rle.get("counts"), rle.get("size")
-    if size is None or not isinstance(own_size, list | tuple) or tuple(own_size) != size:
+    if not isinstance(own_size, list | tuple) or tuple(own_size) != size:
         return None
     if isinstance(counts, str):
         from faster_coco_eval.core import mask as coco_mask
 
         try:
             # Its `area` would take any string, and then its `iou` may never return.
-            counts = coco_mask._mask.toUncompressedRLE([rle])[0]["counts"]
+            counts = coco_mask._mask.toUncompressedRLE([sized(rle, size)])[0]["counts"]
         except (RuntimeError, ValueError):
             return None
     if not isinstance(counts, list) or not all(isinstance(n, int) and n >= 0 for n in counts):
@@ -116,10 +122,15 @@ def rle_area(rle: dict[str, Any], size: tuple[int, int] | None) -> int | None:
     return sum(counts[1::2]) if sum(counts) == math.prod(size) else None
 
 
+def sized(rle: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """An RLE that fits its image, with its size in whole numbers: COCO's code reads no others, such as 480.0."""
+    return {"size": list(size), "counts": rle["counts"]}
+
+
 def are_numbers(values: Any) -> bool:
     """Whether this is a list of finite numbers."""
     return isinstance(values, list | tuple) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= sys.float_info.max for v in values
     )
 
 
@@ -131,6 +142,14 @@ def leads_far(polygon: list[int | float], size: tuple[int, int]) -> bool:
     return max(map(abs, polygon)) > FARTHEST * max(size)
 
 
-def _polygon_area(points: list[int | float]) -> float:
+def _signed_area(points: list[int | float]) -> float:
+    """In pixels, positive or negative as the corners run. The halves of a bow tie cancel out, yet COCO fills both."""
     x, y = np.asarray(points[0::2], dtype=float), np.asarray(points[1::2], dtype=float)
-    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
+    return float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+
+
+def _covers_pixels(polygon: list[int | float], size: tuple[int, int]) -> bool:
+    from faster_coco_eval.core import mask as coco_mask
+
+    (rle,) = coco_mask.frPyObjects([[float(v) for v in polygon]], *size)
+    return bool(coco_mask.area(rle))

@@ -1,5 +1,6 @@
 """data.yaml: which photographs, which annotations, which classes. Two come with the package: coco2017 and sbd."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ class DataConfig:
             val: {images: photos/val, annotations: val.json}         # optional
             classes: [person, dog]                                   # optional; {1: person, 18: dog} also says the ids
 
-        Paths are relative to the folder of the yaml file. `images` may list folders of which one exists, and `origin`
-        say where the data set is published.
+        Paths are relative to the folder of the yaml file. `images` and `annotations` may list places of which one
+        exists, and `origin` say where the data set is published.
 
         Args:
             path: the file, or the name of a published data set (see `locate`).
@@ -109,7 +110,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} does not exist; write one with train: {{images: FOLDER, annotations: FILE}}"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is no mapping; write train: {{images: FOLDER, annotations: FILE}}")
@@ -119,19 +120,20 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _source(path: Path, split: str, entry: Any, remedy: str) -> Source:
     if not isinstance(entry, dict) or set(entry) != {"images", "annotations"}:
         raise ValueError(f"{path}: {split} is {entry!r}; write {split}: {{images: FOLDER, annotations: FILE}}")
-    names = entry["images"] if isinstance(entry["images"], list) else [entry["images"]]
-    there = [folder for folder in (_relative(path, name) for name in names) if folder.is_dir()]
+    images = _the_one(path, f"{split} images", entry["images"], Path.is_dir, f"is no folder; {remedy}")
+    annotations = _the_one(path, f"{split} annotations", entry["annotations"], Path.is_file, f"is no file; {remedy}")
+    return Source(images, annotations)
+
+
+def _the_one(path: Path, entry: str, names: Any, exists: Callable[[Path], bool], otherwise: str) -> Path:
+    """The one place of those that an entry lists that exists."""
+    names = names if isinstance(names, list) else [names]
+    there = [place for place in (_relative(path, name) for name in names) if exists(place)]
     if not there:
-        named = " or ".join(repr(name) for name in names)
-        raise ValueError(f"{path}: {split} images {named} is no folder; {remedy}")
+        raise ValueError(f"{path}: {entry} {' or '.join(repr(name) for name in names)} {otherwise}")
     if len(there) > 1:
-        raise ValueError(
-            f"{path}: {split} images is {there[0]} as well as {there[1]}; list several sources, or remove one of them"
-        )
-    annotations = _relative(path, entry["annotations"])
-    if not annotations.is_file():
-        raise ValueError(f"{path}: {split} annotations {entry['annotations']!r} is no file; {remedy}")
-    return Source(there[0], annotations)
+        raise ValueError(f"{path}: {entry} is {there[0]} as well as {there[1]}; list several sources, or remove one")
+    return there[0]
 
 
 def _relative(path: Path, name: Any) -> Path:

@@ -79,7 +79,7 @@ def judge_sizes(survey: Survey, tally: Tally, model: ModelConfig) -> list[Findin
             "note",
             split,
             f"more objects than the {DETECTIONS} detections that count",
-            tuple(survey.records[row].path.name for row in many),
+            tuple(survey.names[row] for row in many),
             tuple((Spot(split, int(row)),) for row in many),
         ),
     ]

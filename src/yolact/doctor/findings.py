@@ -30,7 +30,7 @@ class Finding:
     split: str
     kind: str
     where: tuple[str, ...] = ()
-    """The name of the image, or the class, once an occurrence."""
+    """The path of the image in its folder, or the class, once an occurrence."""
 
     spots: tuple[tuple[Spot, ...], ...] = ()
     """What can be looked at: each a photograph, an object, or two of them side by side."""

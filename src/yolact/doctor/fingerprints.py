@@ -8,11 +8,12 @@ or cropped by 3 % or more, is not found.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 THUMBNAIL = 32
 FREQUENCIES = 16
@@ -66,11 +67,15 @@ def fingerprint(pixels: UInt8[np.ndarray, "H W 3"]) -> Fingerprint:
     return Fingerprint(digest.digest(), np.packbits(lowest > 0))
 
 
-def find_pairs(fingerprints: list[Fingerprint]) -> list[Pair]:
-    """All pairs of photographs that are one, each once.
+def find_pairs(fingerprints: list[Fingerprint], splits: Sequence[str] | None = None) -> list[Pair]:
+    """Photographs that are one: each is paired with the first of each split that it is like. So the pairs do not grow
+    with the square of the photographs where a fixed camera took them.
 
     Every photograph is compared with every other: of 100 thousand, that takes a few minutes, less than decoding them.
     Of a group of identical ones, each is paired with the first only, and no other is compared with the rest.
+
+    Args:
+        splits: of each photograph. None: all are of one.
     """
     pairs, first_with, firsts = [], {}, []
     for place, found in enumerate(fingerprints):
@@ -79,23 +84,37 @@ def find_pairs(fingerprints: list[Fingerprint]) -> list[Pair]:
             pairs.append(Pair(first, place, "identical"))
         elif found.signs is not None:
             firsts.append(place)
-    return sorted(pairs + _similar(fingerprints, firsts), key=lambda pair: (pair.first, pair.second))
+    pairs += _similar(fingerprints, firsts, np.array(splits or [""] * len(fingerprints))[firsts])
+    return sorted(pairs, key=lambda pair: (pair.first, pair.second))
 
 
-def _similar(fingerprints: list[Fingerprint], places: list[int]) -> list[Pair]:
+def _similar(fingerprints: list[Fingerprint], places: list[int], splits: np.ndarray) -> list[Pair]:
     known = [signs for signs in (fingerprints[place].signs for place in places) if signs is not None]
     packed = np.array(known, dtype=np.uint8).reshape(-1, (SIGNS + 7) // 8)
-    pairs = []
+    pairs: dict[tuple[int, str, str], Pair] = {}
     for start in range(0, len(places), ROWS_AT_ONCE):
         rows = _plus_minus(packed[start : start + ROWS_AT_ONCE])
         for other in range(start, len(places), ROWS_AT_ONCE):
             columns = _plus_minus(packed[other : other + ROWS_AT_ONCE])
-            upright, mirrored = rows @ columns.T, (rows * _MIRRORED) @ columns.T
-            for i, j in np.argwhere(np.maximum(upright, mirrored) >= LEAST_AGREEMENT).tolist():
-                if start + i < other + j:
-                    kind = "nearly identical" if upright[i, j] >= LEAST_AGREEMENT else "mirrored"
-                    pairs.append(Pair(places[start + i], places[other + j], kind))
-    return pairs
+            upright = rows @ columns.T >= LEAST_AGREEMENT
+            mirrored = ((rows * _MIRRORED) @ columns.T >= LEAST_AGREEMENT) & ~upright
+            for kind, alike in (("nearly identical", upright), ("mirrored", mirrored)):
+                alike = np.triu(alike, 1) if start == other else alike
+                for split, i, j in _firsts(alike, splits[start : start + ROWS_AT_ONCE]):
+                    pair = Pair(places[start + i], places[other + j], kind)
+                    pairs.setdefault((other + j, split, kind), pair)
+    return list(pairs.values())
+
+
+def _firsts(alike: Bool[np.ndarray, "R C"], splits: np.ndarray) -> Iterator[tuple[str, int, int]]:
+    """For each column the first row of each split that it is like: split, row, column."""
+    if not alike.any():
+        return
+    for split in np.unique(splits):
+        rows = np.flatnonzero(splits == split)
+        part = alike[rows]
+        for column in np.flatnonzero(part.any(axis=0)):
+            yield str(split), int(rows[part[:, column].argmax()]), int(column)
 
 
 def _plus_minus(packed: np.ndarray) -> np.ndarray:

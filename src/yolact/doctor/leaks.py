@@ -14,7 +14,7 @@ def find_leaks(surveys: list[Survey]) -> list[Finding]:
             spots.append(Spot(survey.split, row))
             fingerprints.append(fingerprint)
     groups: dict[tuple[str, str, str], list[tuple[Spot, Spot]]] = {}
-    for pair in find_pairs(fingerprints):
+    for pair in find_pairs(fingerprints, [spot.split for spot in spots]):
         a, b = spots[pair.first], spots[pair.second]
         groups.setdefault((a.split, b.split, pair.kind), []).append((a, b))
     findings = []

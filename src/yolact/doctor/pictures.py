@@ -12,7 +12,7 @@ from yolact.data.annotations import ImageRecord, read_image
 from yolact.data.coco import decode_mask
 from yolact.doctor.findings import Finding, Spot
 from yolact.doctor.report import Report
-from yolact.doctor.survey import Survey
+from yolact.doctor.survey import Survey, clipped
 from yolact.visualize import Style, draw
 
 SIDE = 440
@@ -60,8 +60,9 @@ def _pictures(report: Report, groups: Iterable[tuple[Spot, ...]]) -> Iterator[Pi
         try:
             yield _picture(report, group)
         except ValueError as error:  # the file, which may be what the finding is about
-            path = report.surveys[group[0].split].records[group[0].photograph].path
-            text = f"{group[0].split}: {str(error).replace(str(path), path.name)}"
+            survey = report.surveys[group[0].split]
+            path = survey.records[group[0].photograph].path
+            text = f"{group[0].split}: {str(error).replace(str(path), survey.name(group[0]))}"
             yield Picture(Image.new("RGB", (SIDE, SIDE // 3), (128, 128, 128)), text)
 
 
@@ -98,8 +99,7 @@ def _close_up(survey: Survey, spot: Spot, numbers: list[int]) -> Picture:
     for number in numbers:
         box = record.objects[number].box
         if box is not None:
-            x, y, width, height = box
-            corners = [(v - view[i % 2]) * scale for i, v in enumerate((x, y, x + width, y + height))]
+            corners = [(v - view[i % 2]) * scale for i, v in enumerate(clipped(box, record.size))]
             pen.rectangle(corners, outline=BOX_COLOR, width=2)
     names = ", ".join(dict.fromkeys(survey.classes[record.objects[number].label] for number in numbers))
     size = " x ".join(f"{v:.0f}" for v in _extent(record, numbers, boxes=False)[1])
@@ -118,7 +118,7 @@ def _extent(
             ends.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
         box = record.objects[number].box
         if boxes and box is not None:
-            ends.append((box[0], box[1], box[0] + box[2], box[1] + box[3]))
+            ends.append(clipped(box, record.size))
     if not ends:
         return (0.0, 0.0), (float(record.size[1]), float(record.size[0]))
     corners = np.array(ends, dtype=np.float64)

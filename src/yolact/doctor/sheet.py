@@ -17,6 +17,9 @@ GAP = 12
 LETTERS = 15
 """Height of captions on the PNG, in pixels."""
 
+HIGHEST = 30_000
+"""Pixels from which on pictures are left to the page: six times as high, the PNG takes a gigabyte of memory."""
+
 
 def write_sheet(report: Report, folder: Path, samples: int = 24, examples: int = 8, seed: int = 0) -> list[Path]:
     """Write report.json, sheet.html and sheet.png; files of the same names are replaced.
@@ -53,19 +56,26 @@ def _section(report: Report, finding: Finding, examples: int) -> Section:
 
 
 def contact_sheet(sections: list[Section]) -> Image.Image:
-    """All pictures below each other, four in a row, each section with its title."""
+    """Pictures below each other, four in a row, each section with its title, until the sheet is `HIGHEST`."""
     font, title = load_font(None, float(LETTERS)), load_font(None, 1.6 * LETTERS)
     width = COLUMNS * (SIDE + GAP) + GAP
     placed: list[tuple[int, int, Picture]] = []
     titles: list[tuple[int, str]] = []
     top = GAP
     for section in sections:
-        titles.append((top, f"{section.title} ({section.count})"))
-        top += 3 * LETTERS
         for start in range(0, len(section.pictures), COLUMNS):
+            if top > HIGHEST:
+                break
+            if start == 0:
+                titles.append((top, f"{section.title} ({section.count})"))
+                top += 3 * LETTERS
             row = section.pictures[start : start + COLUMNS]
             placed += [(GAP + i * (SIDE + GAP), top, picture) for i, picture in enumerate(row)]
             top += max(picture.image.height for picture in row) + 2 * LETTERS + GAP
+    left = sum(len(section.pictures) for section in sections) - len(placed)
+    if left:
+        titles.append((top, f"{left} more pictures are in sheet.html"))
+        top += 3 * LETTERS
     sheet = Image.new("RGB", (width, top + GAP), (250, 250, 250))
     pen = ImageDraw.Draw(sheet)
     for y, text in titles:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
-from yolact.data.annotations import ImageRecord, category_names, read_image, read_json, read_records
+from yolact.data.annotations import ImageRecord, category_names, name_in, read_image, read_json, read_records
 from yolact.data.coco import compressed_rle
 from yolact.data.objects import ObjectRecord
 from yolact.data.source import DataConfig, Source
@@ -61,6 +62,9 @@ class Survey:
     split: str
     classes: tuple[str, ...]
     records: list[ImageRecord]
+    names: list[str]
+    """By row of `records`: the path of each photograph in its folder."""
+
     objects: np.ndarray
     """Of type `OBJECT`, those whose mask has an area; crowds included."""
 
@@ -73,8 +77,8 @@ class Survey:
     findings: list[Finding]
 
     def name(self, spot: Spot) -> str:
-        """The file name of a photograph."""
-        return self.records[spot.photograph].path.name
+        """What a photograph is called."""
+        return self.names[spot.photograph]
 
 
 def split_sources(data: DataConfig) -> dict[str, tuple[Source, ...]]:
@@ -96,19 +100,23 @@ def survey(
     """
     labels = {name: label for label, name in enumerate(classes)}
     records: list[ImageRecord] = []
+    names: list[str] = []
     findings: list[Finding] = []
     categories: dict[str, int] = {}
     for source in sources:
         content = read_json(source.annotations)
-        for category_id, name in category_names(content, source.annotations).items():
-            categories.setdefault(name, category_id)
+        for category_id, category in category_names(content, source.annotations).items():
+            categories.setdefault(category, category_id)
         found, problems = read_records(content, source, labels)
-        rows = {record.path.name: len(records) + row for row, record in enumerate(found)}
+        own_names = [name_in(source.images, record.path) for record in found]
+        rows = {name: len(records) + row for row, name in enumerate(own_names)}
         records += found
+        names += own_names
         for kind, images in sorted(problems.images.items()):
             spots = tuple((Spot(split, rows[name]),) for name in dict.fromkeys(images) if name in rows)
             findings.append(Finding(severity_of(kind), split, kind, tuple(images), spots))
-    return _measured(Survey(split, classes, records, np.zeros(0, OBJECT), {}, categories, findings), pixels, progress)
+    unmeasured = Survey(split, classes, records, names, np.zeros(0, OBJECT), {}, categories, findings)
+    return _measured(unmeasured, pixels, progress)
 
 
 def _measured(unmeasured: Survey, pixels: bool, progress: bool) -> Survey:
@@ -193,14 +201,18 @@ def _compare(box: tuple[float | int, ...] | None, bounds: tuple[float, ...], siz
     """What is wrong with a box (x, y, width, height), compared with the one around the mask."""
     if box is None:
         return None
-    x, y, width, height = box
-    limits = np.array([size[1], size[0]] * 2, dtype=np.float64)
-    annotated, masked = np.clip([x, y, x + width, y + height], 0, limits), np.array(bounds)
+    annotated, masked = clipped(box, size), np.array(bounds)
     if np.abs(annotated - masked).max() <= BOX_TOLERANCE:
         return None
     shared = np.prod(np.maximum(np.minimum(annotated[2:], masked[2:]) - np.maximum(annotated[:2], masked[:2]), 0))
     union = np.prod(annotated[2:] - annotated[:2]) + np.prod(masked[2:] - masked[:2]) - shared
     return ELSEWHERE if shared < SAME_PLACE * union else MISFIT
+
+
+def clipped(box: tuple[float | int, ...], size: tuple[int, int]) -> Float[np.ndarray, "4"]:
+    """x1, y1, x2, y2 of the part of a box (x, y, width, height) that is inside its image."""
+    x, y, width, height = map(float, box)
+    return np.clip([x, y, x + width, y + height], 0, [size[1], size[0]] * 2)
 
 
 def _repeated(objects: np.ndarray, masks: list[Any]) -> list[tuple[str, tuple[int | None, ...]]]:

@@ -148,3 +148,14 @@ def test_a_split_without_images(tmp_path: Path):
     (source / "instances_val.json").write_text('{"images": [], "annotations": [], "categories": []}')
     data = coco.read(source, Reading())
     assert {split: len(images) for split, images in data.splits.items()} == {"train": 1, "val": 0}
+
+
+def test_a_choice_of_classes_says_their_order(tmp_path: Path):
+    source = write_coco(tmp_path, [[("person", SQUARE), ("traffic light", SQUARE)]])
+    description = tmp_path / "data.yaml"
+    entry = "train: {images: train, annotations: instances_train.json}\n"
+    description.write_text(f"{entry}classes: [traffic light, zebra, person]\n")
+    data = coco.read(source, Reading())
+    assert list(data.categories.items()) == [("traffic light", 7), ("zebra", None), ("person", 3)]
+    assert data.notes == ["instances_train.json: left out, as classes does not list them: a/b: c?"]
+    assert [o.name for image in data.images() for o in image.objects] == ["person", "traffic light"]

@@ -89,6 +89,9 @@ def test_descriptions(description: str, tmp_path: Path):
     [
         ("train: images/train\n", "names is None"),
         ("train: images/train\nnames: 3\n", "names is 3"),
+        ("train: images/train\nnames: [cat, no]\n", "name of class 1 is read as False; put it between quotes"),
+        ("train: images/train\nnames: {0: cat, 1: 1.10}\n", "name of class 1 is read as 1.1"),
+        ("train: images/train\nnames: {0: }\n", "name of class 0 is read as None"),
         ("names: [cat]\n", "no entry train, val or test"),
         ("train: nowhere\nnames: [cat]\n", "'nowhere' is neither"),
         ("train: [", "cannot be read as YAML"),
@@ -144,3 +147,9 @@ def test_files_as_windows_and_labelimg_leave_them(tmp_path: Path):
     data = yolo.read(folder, Reading())
     assert [len(image.objects) for image in data.images()] == [2]
     assert said(data) == []
+
+
+def test_classes_of_the_same_name(tmp_path: Path):
+    data = yolo.read(write(tmp_path, GOOD, "train: images/train\nnames: [7, '7']\n"), Reading())
+    assert list(data.categories) == ["7"]
+    assert data.notes == ["data.yaml: classes of the same name, joined to one"]

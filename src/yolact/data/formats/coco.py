@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from yolact.data.annotations import ImageRecord, Problems, category_names, read_json, read_records
+from yolact.data.annotations import Problems, category_names, read_json, read_records
 from yolact.data.formats.coco_files import (
     annotation_files,
     images_folder,
@@ -22,7 +22,7 @@ from yolact.data.formats.coco_files import (
 from yolact.data.formats.image_files import inner_path, names_in_one_place, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN
-from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle, polygon_flaw
+from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle
 from yolact.data.objects import ObjectRecord
 from yolact.data.source import DataConfig, Source
 
@@ -86,9 +86,14 @@ def _add_file(
     data: LabeledData, split: str, source: Source, content: dict[str, Any], only: tuple[str, ...] | None
 ) -> None:
     names = category_names(content, source.annotations)
+    for name in only or ():  # in the order of their labels, even those that are not there
+        data.categories.setdefault(name, None)
     for number, name in names.items():
-        if only is None or name in only:
-            data.categories.setdefault(name, number)
+        if (only is None or name in only) and data.categories.get(name) is None:
+            data.categories[name] = number
+    left_out = [name for name in dict.fromkeys(names.values()) if name not in data.categories]
+    if left_out:
+        data.notes.append(f"{source.annotations.name}: left out, as classes does not list them: {', '.join(left_out)}")
     if len(set(names.values())) < len(names):
         data.notes.append(f"{source.annotations.name}: categories of the same name, joined to one")
     images, problems = _read_file(content, source, list(data.categories))
@@ -108,21 +113,19 @@ def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tup
         if name is None:
             problems.add("file_name that leads out of the images' folder, dropped", str(record.path))
             continue
-        objects = tuple(o for r in record.objects if (o := _read_object(r, record, names, problems)))
+        objects = tuple(o for r in record.objects if (o := _read_object(r, record.size, names, name, problems)))
         images.append(LabeledImage(name, record.path, record.size, objects, record.image_id))
     return images, problems
 
 
-def _read_object(o: ObjectRecord, record: ImageRecord, names: list[str], problems: Problems) -> LabeledObject | None:
+def _read_object(
+    o: ObjectRecord, size: tuple[int, int], names: list[str], image: str, problems: Problems
+) -> LabeledObject | None:
     if isinstance(o.segmentation, dict):
-        return from_rle(names[o.label], o.segmentation, record.size, o.is_crowd)
-    flaws = [polygon_flaw(polygon, record.size) for polygon in o.segmentation]
-    for flaw in filter(None, flaws):
-        problems.add(flaw, record.path.name)
-    usable = [polygon for polygon, flaw in zip(o.segmentation, flaws, strict=True) if flaw is None]
-    found = from_polygons(names[o.label], usable, record.size, o.is_crowd) if usable else None
-    if found is None and usable:
-        problems.add("polygon that covers no pixel, dropped", record.path.name)
+        return from_rle(names[o.label], o.segmentation, size, o.is_crowd)
+    found = from_polygons(names[o.label], o.segmentation, size, o.is_crowd)
+    if found is None:
+        problems.add("polygon that covers no pixel, dropped", image)
     return found
 
 

@@ -15,13 +15,11 @@ from PIL import Image
 from yolact.data.annotations import Problems
 from yolact.data.labeled import LabeledImage
 from yolact.images import SUFFIXES
+from yolact.images import UNREADABLE as UNREADABLE
 
 Placing = Literal["link", "copy", "none"]
 """Hard links, which need no space and outlive the original, with copies where the file system has none; copies; or
 nothing, and the annotations refer to the images where they are."""
-
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
-"""What Pillow raises for files that are no images, or damaged ones."""
 
 SUFFIX_OF = {
     "JPEG": ".jpg",

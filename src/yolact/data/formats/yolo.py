@@ -43,6 +43,8 @@ def read(source: Path, request: Reading) -> LabeledData:
     root = file.parent / str(content.get("path") or ".")
     root = root if root.is_dir() else file.parent  # `path` is often that of the machine on which the file was written
     data = LabeledData({}, dict.fromkeys(names.values()))
+    if len(data.categories) < len(names):
+        data.notes.append(f"{file.name}: classes of the same name, joined to one")
     for key, entries in _splits(content, (root, file.parent), data.notes).items():
         problems = Problems(file)
         images = data.splits.setdefault(split_name(key), [])
@@ -114,6 +116,9 @@ def _names(content: dict[str, Any], file: Path) -> dict[int, str]:
     names = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(names, dict) or not names or not all(isinstance(key, int) and key >= 0 for key in names):
         raise ValueError(f"{file}: names is {names!r}; write names: [person, dog], or {{0: person, 1: dog}}")
+    for key, name in names.items():
+        if isinstance(name, bool) or not isinstance(name, str | int):  # YAML reads no as false, and 1.10 as 1.1
+            raise ValueError(f"{file}: the name of class {key} is read as {name!r}; put it between quotes")
     return {key: str(names[key]) for key in sorted(names)}
 
 

@@ -356,6 +356,13 @@ def test_the_table_shows_masks_apart_from_boxes(source: Source) -> None:
     assert ["cat", "2", "0", "2"] not in lines  # images that cannot be read are not looked at closely
 
 
+def test_an_image_beyond_all_measure_is_one_that_cannot_be_read(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE[0] * SIZE[1] // 3)
+    assert evaluate(Oracle(config_of("cat")), source, progress=False).unreadable == ("1.png", "2.png", "3.png", "4.png")
+
+
 def test_a_graph_that_gives_few_detections_is_said_to(source: Source) -> None:
     oracle = Oracle(config_of("cat"))
     oracle.runtime = SimpleNamespace(detect=DetectConfig(top_k=30))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from yolact.data.annotations import named
+from yolact.printable import printable
 
 Severity = Literal["error", "note"]
 """`error`: training or evaluation suffer, or data are lost. `note`: worth knowing."""
@@ -54,11 +55,6 @@ class Finding:
 def severity_of(problem: str) -> Severity:
     """Of a kind of problem of `yolact.data.annotations`: what is dropped there is missing everywhere."""
     return "error" if problem.endswith("dropped") else "note"
-
-
-def printable(text: str) -> str:
-    """Names from files in one line, without what would move a terminal's cursor or cannot be written as UTF-8."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _first(names: Iterable[str], shown: int = 5) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from yolact.doctor.findings import printable
 from yolact.doctor.pictures import Picture
 from yolact.doctor.report import Report, percent, rows
 from yolact.doctor.tally import ClassCount
+from yolact.printable import printable
 
 QUALITY = 82
 """Of the JPEGs."""

@@ -6,9 +6,10 @@ from typing import Any
 
 from yolact.config import ModelConfig
 from yolact.doctor.anchor_recall import Recall
-from yolact.doctor.findings import Finding, printable
+from yolact.doctor.findings import Finding
 from yolact.doctor.survey import Survey
 from yolact.doctor.tally import SIZES, ClassCount, Tally
+from yolact.printable import printable
 
 MOST_CLASSES = 100
 """Lines of the table of classes; the rest is in `Report.to_dict`."""

@@ -6,10 +6,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from yolact.captions import load_font
-from yolact.doctor.findings import Finding, printable
+from yolact.doctor.findings import Finding
 from yolact.doctor.page import Section, render
 from yolact.doctor.pictures import SIDE, Picture, finding_pictures, sample_pictures
 from yolact.doctor.report import Report
+from yolact.printable import printable
 from yolact.whole_files import written_whole
 
 COLUMNS = 4

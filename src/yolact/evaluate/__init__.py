@@ -25,6 +25,7 @@ from yolact.evaluate.matching import DETECTIONS
 from yolact.evaluate.plots import plot_confusion, plot_precision
 from yolact.evaluate.precision import FIGURES
 from yolact.evaluate.result_files import ResultFiles
+from yolact.images import UNREADABLE
 from yolact.predictor import Predictor
 from yolact.whole_files import written_whole
 
@@ -117,7 +118,7 @@ def _read(
         path = folder / str(image.get("file_name", f"without name, id {image_id}"))
         try:
             pixels = read_image(path, annotated_size(path, image.get("height"), image.get("width")))
-        except (OSError, ValueError):
+        except UNREADABLE:
             unreadable.append(path.name)
         else:
             readable.append(image_id)

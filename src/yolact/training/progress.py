@@ -11,6 +11,8 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
+from yolact.printable import printable
+
 
 class Progress(Callback):
     """How far the whole run is, and how long it will take: one line that stays on a terminal, else one now and then."""
@@ -103,4 +105,4 @@ class Waiting(Profiler):
 @rank_zero_only
 def say(line: str) -> None:
     """A line of its own, above the progress bar; from the first process only."""
-    tqdm.write(line)
+    tqdm.write(printable(line))

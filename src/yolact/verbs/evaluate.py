@@ -35,9 +35,10 @@ class Evaluate:
     def run(self) -> int:
         from yolact.data.source import DataConfig
         from yolact.evaluate import evaluate
+        from yolact.printable import printable
 
         data = DataConfig.read(self.data, self.root)
         options = {"split": self.split, "out": self.out, "score_threshold": self.score_threshold}
         evaluation = evaluate(self.model.load(), data, **options)
-        print(evaluation.table())
+        print("\n".join(map(printable, evaluation.table().splitlines())))
         return 1 if evaluation.unreadable else 0

@@ -31,7 +31,7 @@ def _of_file(source: Path) -> list[str]:
     if source.suffix in (".yaml", ".yml"):
         try:
             content: Any = yaml.safe_load(source.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError):
             content = None
         if not isinstance(content, dict):
             raise ValueError(f"{source} is no mapping in YAML; name another file or folder")

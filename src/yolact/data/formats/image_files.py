@@ -15,7 +15,6 @@ from PIL import Image
 from yolact.data.annotations import Problems
 from yolact.data.labeled import LabeledImage
 from yolact.images import SUFFIXES
-from yolact.images import UNREADABLE as UNREADABLE
 
 Placing = Literal["link", "copy", "none"]
 """Hard links, which need no space and outlive the original, with copies where the file system has none; copies; or

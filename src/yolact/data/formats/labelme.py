@@ -15,7 +15,6 @@ from PIL import Image
 
 from yolact.data.annotations import Problems
 from yolact.data.formats.image_files import (
-    UNREADABLE,
     embedded_bytes,
     find_images,
     inner_path,
@@ -28,6 +27,7 @@ from yolact.data.formats.splits import split_folders
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage
+from yolact.images import UNREADABLE
 
 VERSION = "5.0.0"
 NO_CLASSES = ("__ignore__", "_background_")

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE
 from yolact.data.labeled import LabeledObject, from_mask, from_polygons, polygon_flaw
 from yolact.data.objects import are_numbers
+from yolact.images import UNREADABLE
 
 CROWD = "crowd"
 """The flag of shapes that are crowds."""

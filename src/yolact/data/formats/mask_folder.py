@@ -22,12 +22,13 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE, find_images, names_to_be_found, place
+from yolact.data.formats.image_files import find_images, names_to_be_found, place
 from yolact.data.formats.index_png import ids_of, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import split_folders
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
+from yolact.images import UNREADABLE
 
 MOST = 65535
 """Objects of a class in an image: numbers of 16 bits."""

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE
 from yolact.data.formats.request import Reading
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.voc import PASCAL_CLASSES
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
+from yolact.images import UNREADABLE
 
 
 def read(source: Path, request: Reading) -> LabeledData:

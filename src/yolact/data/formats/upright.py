@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from yolact.data.annotations import ORIENTATION_TAG
-from yolact.data.formats.image_files import UNREADABLE, image_file
+from yolact.data.formats.image_files import image_file
 from yolact.data.labeled import LabeledImage, from_mask
+from yolact.images import UNREADABLE
 
 _BACK = {6: 8, 8: 6}
 """The turn that undoes one, where that is another one."""

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from yolact.data.annotations import Problems, annotated_size
-from yolact.data.formats.image_files import UNREADABLE, names_to_be_listed, place
+from yolact.data.formats.image_files import names_to_be_listed, place
 from yolact.data.formats.index_png import UNLABELED, ids_of, palette, read_png, stacked, write_png
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
-from yolact.images import SUFFIXES
+from yolact.images import SUFFIXES, UNREADABLE
 
 PASCAL_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),

@@ -12,14 +12,14 @@ import yaml
 from PIL import Image
 
 from yolact.data.annotations import Problems
-from yolact.data.formats.image_files import UNREADABLE, find_images, inner_path, names_to_be_found, place
+from yolact.data.formats.image_files import find_images, inner_path, names_to_be_found, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN, split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, polygon_flaw
 from yolact.data.outlines import join
-from yolact.images import SUFFIXES
+from yolact.images import SUFFIXES, UNREADABLE
 
 SETTINGS = ("path", "names", "nc", "download")
 """Keys of a data.yaml that name no images."""
@@ -104,7 +104,7 @@ def data_yaml(source: Path) -> Path:
 def _content(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} is no mapping; write names: [person, dog] and train: images/train")

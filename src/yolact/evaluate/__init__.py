@@ -86,15 +86,19 @@ def evaluate(
         options = {"score_threshold": 0.0, "top_k": top_k, "nms": nms or own.nms, "batch_size": batch_size}
         for i, instances in enumerate(predictor.predict(pictures, **options)):
             evaluator.update(readable[i], instances)
-    evaluation, notes = evaluator.compute(), []
-    if unreadable:
-        notes.append(f"{len(unreadable)} images cannot be read, all their objects are missed: {some(unreadable)}")
-    if top_k < DETECTIONS:
-        notes.append(f"the graph gives at most {top_k} detections of an image, COCO counts {DETECTIONS}")
-    evaluation = replace(evaluation, notes=(*evaluation.notes, *notes), unreadable=tuple(unreadable))
+    evaluation = evaluator.compute()
+    notes = (*evaluation.notes, *_notes(unreadable, top_k))
+    evaluation = replace(evaluation, notes=notes, unreadable=tuple(unreadable))
     if out is not None:
         _write(out, evaluator, evaluation)
     return evaluation
+
+
+def _notes(unreadable: list[str], top_k: int) -> Iterator[str]:
+    if unreadable:
+        yield f"{len(unreadable)} images cannot be read, all their objects are missed: {some(unreadable)}"
+    if top_k < DETECTIONS:
+        yield f"the graph gives at most {top_k} detections of an image, COCO counts {DETECTIONS}"
 
 
 def _write(out: Path, evaluator: CocoEvaluator, evaluation: Evaluation) -> None:

@@ -99,7 +99,7 @@ class Export:
             exact = Path(folder) / f"float32{SUFFIXES[self.to]}"
             print(Difference.table(self._write(network, exact, photographs).differences))
             print(quantize(exact, target, data, self.allow_ap_loss).table())
-        files = [file for file in (target, target.with_suffix(".bin")) if file.is_file()]
+        files = [target, target.with_suffix(".bin")] if self.to == "openvino" else [target]
         print("written:", ", ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in files))
         return 0
 

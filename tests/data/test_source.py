@@ -41,6 +41,14 @@ class TestMistakes:
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
 
+    def test_to_measure_needs_no_training_data(self, data_yaml: Path) -> None:
+        data_yaml.write_text("val: {images: val, annotations: instances_val.json}")
+        config = DataConfig.read(data_yaml, needs="val")
+        assert (config.train, config.val is not None) == ((), True)
+        data_yaml.write_text("train: {images: train, annotations: instances_train.json}")
+        with pytest.raises(ValueError, match="no entry val; write val"):
+            DataConfig.read(data_yaml, needs="val")
+
     def test_missing_data_yaml(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"none\.yaml does not exist"):
             DataConfig.read(tmp_path / "none.yaml")

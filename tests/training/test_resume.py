@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from synthetic import write_dataset
+from synthetic import write_dataset, write_published
 from tiny import RECIPE, TINY, same
+from yolact.data.source import locate
 from yolact.training import resume, train
 from yolact.training.saving import SaveLast
 from yolact.training.validation import Validation
@@ -106,6 +107,14 @@ class TestResume:
         assert same(whole / "last.safetensors", killed / "last.safetensors")
         assert same(whole / "best.safetensors", killed / "best.safetensors")
         assert validated(killed) == 2
+
+    def test_a_run_on_a_published_data_set_whose_description_is_the_packages(self, tmp_path: Path) -> None:
+        data = locate("sbd", write_published(tmp_path, "sbd"))
+        whole = train(data, TINY, replace(RECIPE, steps=2, pictures=0), tmp_path / "whole")
+        again = shutil.copytree(whole, tmp_path / "again")
+        (again / "last.ckpt").unlink()  # as if killed before the first state
+        resume(again)
+        assert same(whole / "last.safetensors", again / "last.safetensors")
 
     def test_a_damaged_state(self, whole: Path, tmp_path: Path) -> None:
         shutil.copytree(whole, tmp_path / "run")

@@ -24,7 +24,7 @@ class DataConfig:
     """A data set: what to train on, and what to measure on."""
 
     train: tuple[Source, ...]
-    """One or several; their classes are brought together by name."""
+    """One or several; their classes are brought together by name. None where there is only something to measure on."""
 
     val: Source | None = None
     """Where AP is measured. None: there is no validation, and the last weights are all there is."""
@@ -36,7 +36,7 @@ class DataConfig:
     """The id that the annotation files should give each of `classes`. None: any; classes are told apart by name."""
 
     @classmethod
-    def read(cls, path: Path | str, root: Path | None = None) -> "DataConfig":
+    def read(cls, path: Path | str, root: Path | None = None, needs: str = "train") -> "DataConfig":
         """Read a data.yaml such as
 
             train: {images: photos/train, annotations: train.json}   # or a list of such sources
@@ -49,6 +49,7 @@ class DataConfig:
         Args:
             path: the file, or the name of a published data set (see `locate`).
             root: the folder that holds the published data set.
+            needs: the entry that has to be there, `train` or `val`.
 
         Raises:
             ValueError: in one line, what is wrong and what to write instead.
@@ -58,9 +59,10 @@ class DataConfig:
         unknown = sorted(str(key) for key in set(content) - set(ENTRIES))
         if unknown:
             raise ValueError(f"{path}: unknown entry {unknown[0]!r}; the entries are train, val and classes")
-        if not content.get("train"):
-            raise ValueError(f"{path}: no entry train; write train: {{images: FOLDER, annotations: FILE}}")
-        train = content["train"] if isinstance(content["train"], list) else [content["train"]]
+        if not content.get(needs):
+            raise ValueError(f"{path}: no entry {needs}; write {needs}: {{images: FOLDER, annotations: FILE}}")
+        train = content.get("train") or []
+        train = train if isinstance(train, list) else [train]
         remedy = f"paths are relative to {path.name}"
         if content.get("origin"):
             remedy = f"{path.stem} is published at {content['origin']}; --root names the folder that holds it"

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from yolact.config import ModelConfig
+from yolact.data.source import published
 from yolact.device import choose_device
 from yolact.model import Yolact, build_model
 from yolact.training.averaging import AveragedWeights
@@ -63,7 +64,7 @@ def resume(out: Path) -> Path:
     if not (out / RECORD).is_file():
         raise ValueError(f"{out} has no {RECORD}; name the folder of a run")
     record, state = Record.read(out), out / STATE
-    if not Path(record.data).exists():
+    if not Path(record.data).exists() and Path(record.data).stem not in published():
         raise ValueError(
             f"{record.data}, which the run in {out} was started with, does not exist; if it has moved, write its new"
             f' place into {out / RECORD}, at "data"'

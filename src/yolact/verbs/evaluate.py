@@ -37,7 +37,7 @@ class Evaluate:
         from yolact.evaluate import evaluate
         from yolact.printable import printable
 
-        data = DataConfig.read(self.data, self.root)
+        data = DataConfig.read(self.data, self.root, needs=self.split)
         options = {"split": self.split, "out": self.out, "score_threshold": self.score_threshold}
         evaluation = evaluate(self.model.load(), data, **options)
         print("\n".join(map(printable, evaluation.table().splitlines())))

@@ -62,7 +62,7 @@ class Progress(Callback):
             trainer.global_step,
             trainer.max_steps,
             self.shown - self.began,
-            ncols=shutil.get_terminal_size((110, 24)).columns,
+            ncols=shutil.get_terminal_size((110, 24)).columns - 1,  # tqdm leaves the last column free
             unit="step",
             initial=self.first_step,
             postfix=", ".join([*metrics, *filter(None, [doing])]),

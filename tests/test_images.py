@@ -1,5 +1,8 @@
 """Reading photographs: whatever the file, upright RGB comes out, or one clear error."""
 
+import contextlib
+import tracemalloc
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +144,27 @@ def test_kinds_that_cannot_be_decoded(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(undecodable(40, 20))
     with pytest.raises(ValueError, match=r"cannot read .*a\.png: Unimplemented pixel format"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_png_that_claims_gigabytes(tmp_path: Path):
+    """Its pixels are there, and the part that holds them says it goes on."""
+    file = BytesIO()
+    Image.new("L", (8, 6), 200).save(file, "PNG")
+    data = file.getvalue()
+    start = data.index(b"IDAT") - 4
+    path = tmp_path / "a.png"
+    path.write_bytes(data[:start] + (2_000_000_000).to_bytes(4, "big") + data[start + 4 :])
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError):
+            read_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_programs_that_draw_are_not_run(tmp_path: Path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(%pipe%true) (w) file\n")
+    with pytest.raises(ValueError, match=r"photo\.jpg: it is EPS, a program that draws; convert it to PNG"):
+        read_image(path)

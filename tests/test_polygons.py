@@ -76,6 +76,15 @@ def test_one_pixel_is_a_square():
     assert ring.min(axis=0).tolist() == [11, 21]
 
 
+@pytest.mark.parametrize("tolerance", [0, 0.5])
+@pytest.mark.parametrize("row", [3, SIZE[0] - 1], ids=["inside", "at the border"])
+def test_a_line_of_pixels_has_their_area(tolerance: float, row: int):
+    line = np.zeros(SIZE, dtype=np.float32)
+    line[row, 7:40] = np.linspace(0.6, 0.9, 33)
+    (ring,) = trace(line, (0, 0), SIZE, tolerance)
+    assert area(ring) == 33
+
+
 def test_nothing_has_no_outline():
     assert trace(np.zeros((0, 0), dtype=np.float32), (0, 0), SIZE, tolerance=0.5) == []
     assert trace(np.zeros((5, 5), dtype=np.float32), (0, 0), SIZE, tolerance=0.5) == []

@@ -15,6 +15,7 @@ from yolact import convert
 from yolact.config import ModelConfig
 from yolact.model import Yolact, build_model
 from yolact.presets import PRESETS
+from yolact.printable import printable
 from yolact.weights_file import FORMAT, read_original, read_safetensors
 from yolact.whole_files import written_whole
 
@@ -133,7 +134,7 @@ def convert_file(
     network = _from_original(source, preset, class_names)
     config = network.config
     path = save(out or source.with_suffix(".safetensors"), network, {"converted_from": source.name})
-    shown = ", ".join(config.class_names[:3]) + (", ..." if config.num_classes > 3 else "")
+    shown = ", ".join(map(printable, config.class_names[:3])) + (", ..." if config.num_classes > 3 else "")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     print(f"{source.name}: {config.name}, {config.num_classes} classes ({shown}), {parameters:,} parameters")
     for note in convert.assumptions(source, config, preset, class_names):

@@ -10,7 +10,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 NmsKind = Literal["fast", "cross-class", "traditional"]
+CropKind = Literal["box", "expand", "soft", "component"]
+GraphCrop = Literal["box", "expand", "soft"]
+"""What a graph of standard operators can do: none of them finds connected regions."""
+
 Activation = Literal["tanh", "none"]
+
+LONGEST_NAME = 200
+"""Characters in the name of a class: it is written once an instance."""
 
 ANCHOR_LEVELS = 5
 """P3 to P7, each with its own anchor scales (paper section 3.3)."""
@@ -35,10 +42,10 @@ class ModelConfig:
     image_size: tuple[int, int] = (550, 550)
     """(height, width) in pixels that every photograph is resized to, whatever its aspect ratio."""
 
-    pixel_mean: tuple[float, float, float] = (123.68, 116.78, 103.94)
+    pixel_mean: tuple[float | int, float | int, float | int] = (123.68, 116.78, 103.94)
     """Subtracted from each RGB channel, in 0..255."""
 
-    pixel_std: tuple[float, float, float] = (58.40, 57.12, 57.38)
+    pixel_std: tuple[float | int, float | int, float | int] = (58.40, 57.12, 57.38)
     """Divides each RGB channel after the mean was subtracted, in 0..255."""
 
     antialias: bool = True
@@ -62,7 +69,7 @@ class ModelConfig:
     anchor_scales: tuple[tuple[int | float, ...], ...] = ((24,), (48,), (96,), (192,), (384,))
     """Anchor sides in pixels of the network input, one tuple for each of P3 to P7."""
 
-    anchor_ratios: tuple[float, ...] = (1.0, 0.5, 2.0)
+    anchor_ratios: tuple[float | int, ...] = (1.0, 0.5, 2.0)
     """Width over height of the anchors of one scale."""
 
     square_anchors: bool = False
@@ -85,6 +92,8 @@ class ModelConfig:
             not isinstance(self.class_names, str),
             f"class_names is the string {self.class_names!r}; write a tuple of names, such as ({self.class_names!r},)",
         )
+        long = next((name for name in self.class_names if len(name) > LONGEST_NAME), "")
+        _check(not long, f"the class {long[:20]!r}... has {len(long):,} letters; at most {LONGEST_NAME} are allowed")
         _check(
             self.coefficient_activation in get_args(Activation),
             f"coefficient_activation is {self.coefficient_activation!r}; choose tanh or none",
@@ -104,6 +113,10 @@ class ModelConfig:
         _check(
             all(0 < scale < math.inf for scales in self.anchor_scales for scale in scales),
             f"anchor_scales is {self.anchor_scales}; each side must be above 0",
+        )
+        _check(
+            all(0 < std < math.inf for std in self.pixel_std) and all(map(math.isfinite, self.pixel_mean)),
+            f"pixel_mean is {self.pixel_mean}, pixel_std {self.pixel_std}; give finite numbers, and a std above 0",
         )
         _check(
             len(self.anchor_ratios) > 0 and all(0 < ratio < math.inf for ratio in self.anchor_ratios),
@@ -133,6 +146,11 @@ class ModelConfig:
     def coco_ids(self) -> tuple[int, ...]:
         """The category id that each label has in COCO-format results."""
         return self.category_ids or tuple(range(1, self.num_classes + 1))
+
+    @property
+    def default_crop(self) -> CropKind:
+        """How masks are cut unless a call says otherwise: the paper's way where parity asks for it, else the best."""
+        return "box" if self.parity else "component"
 
     def with_classes(self, names: tuple[str, ...], category_ids: tuple[int, ...] = ()) -> "ModelConfig":
         """The same network for other classes."""

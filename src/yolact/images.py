@@ -1,5 +1,6 @@
 """Photographs as the rest of the package sees them: upright RGB arrays in 0..255."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ SUFFIXES = frozenset(
 
 UNREADABLE = (OSError, RuntimeError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 """What Pillow's decoders raise for files that are no images, damaged ones, and ones of a kind that it cannot decode."""
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What Pillow may take the bytes of strangers for. Among its other formats are some that start other programs."""
 
 SIXTEEN_TO_EIGHT_BITS = 257
 """65535 / 255."""
@@ -37,12 +41,66 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"cannot read {path}: the file is empty")
     try:
-        with Image.open(path) as image:
+        with opened(path.read_bytes()) as image:
             return pil_to_rgb(image)
     except Image.UnidentifiedImageError:
         raise ValueError(f"cannot read {path}: it is not an image in a known format") from None
     except UNREADABLE as error:
         raise ValueError(f"cannot read {path}: {error}") from error
+
+
+def opened(content: bytes) -> Image.Image:
+    """What Pillow takes a whole file for; nothing is decoded yet.
+
+    From a file on the disk, Pillow would allocate the gigabytes that a damaged part of a PNG may claim to have. In
+    bytes, there is what there is.
+
+    Raises:
+        ValueError: EPS, which is a program, and which Pillow gives to Ghostscript to run.
+        Exception: one of `UNREADABLE`.
+    """
+    image = Image.open(BytesIO(content))
+    if image.format == "EPS":
+        raise ValueError("it is EPS, a program that draws; convert it to PNG")
+    return image
+
+
+class TooManyPixelsError(ValueError):
+    """A photograph whose decoding would take more memory than it may."""
+
+
+def decode_image(data: bytes, most_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Read the bytes of a stranger's file as `read_image` reads a file, but for formats that are rare on the network.
+
+    Args:
+        data: of the whole file.
+        most_pixels: height times width; more are refused before anything is decoded.
+
+    Raises:
+        TooManyPixelsError: the header promises more.
+        ValueError: it is not a photograph that can be read.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > most_pixels:
+                raise TooManyPixelsError(f"{width} x {height} are more than {most_pixels} pixels; send a smaller image")
+            return pil_to_rgb(image)
+    except TooManyPixelsError:
+        raise
+    except Image.DecompressionBombError:
+        raise TooManyPixelsError(f"it has more than {most_pixels} pixels; send a smaller image") from None
+    except Image.UnidentifiedImageError:
+        raise ValueError("it is not an image in a known format; send JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF") from None
+    except UNREADABLE as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+
+
+def to_rgb(image: np.ndarray | Image.Image | Path | str) -> UInt8[np.ndarray, "H W 3"]:
+    """A file's pixels, a Pillow image's, or an array's, whose channels are RGB; see the functions for each."""
+    if isinstance(image, str | Path):
+        return read_image(image)
+    return array_to_rgb(image) if isinstance(image, np.ndarray) else pil_to_rgb(image)
 
 
 def pil_to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:

@@ -35,7 +35,8 @@ def trace(
     for index, (_, _, first_child, parent) in enumerate(hierarchy[0]):
         if parent >= 0:
             continue
-        outer = rings[index] if len(rings[index]) >= 3 else _around(pixels[index], corner)
+        # A part one pixel thin is walked there and back along one line, which may have corners, but has no area.
+        outer = rings[index] if abs(_signed_area(rings[index])) > 1e-3 else _around(pixels[index], corner)
         holes, child = [], first_child
         while child >= 0:
             holes.append(rings[child])

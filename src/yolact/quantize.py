@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from jaxtyping import UInt8
 
-from yolact.data.annotations import annotated_size, read_image, read_json
+from yolact.data.annotations import annotated_size, leads_out, read_image, read_json
 from yolact.data.source import DataConfig, Source
 from yolact.evaluate import evaluate
 from yolact.predictor import Predictor
@@ -63,8 +63,9 @@ def calibration_photographs(data: DataConfig, most: int = MOST) -> list[UInt8[np
     paths = []
     for source in data.train:
         for image in read_json(source.annotations)["images"]:
-            path = source.images / str(image.get("file_name"))
-            if path.is_file() and path.resolve() not in measured_on:
+            name = str(image.get("file_name"))
+            path = source.images / name
+            if not leads_out(source.images, name) and path.is_file() and path.resolve() not in measured_on:
                 paths.append((path, image.get("height"), image.get("width")))
     count = min(most, len(paths))
     if count < FEWEST:

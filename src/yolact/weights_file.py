@@ -6,6 +6,7 @@ Neither way of reading runs code from the file, and ours allocates nothing befor
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,6 +24,16 @@ FORMAT = "1"
 
 LARGEST_SIDE = 8192
 """Pixels. A file that asks for a larger input is refused: its anchors alone would fill the memory."""
+
+MOST_VALUES = 2**31
+"""Numbers at the end of the network, for one photograph, that a file may ask for: 8 GB in float32. COCO's 80 classes at
+the largest side take 1.7 billion."""
+
+MOST_REPEATED = 2**28
+"""Bytes that one tensor of a `.pth` file may take beyond what the file has of it."""
+
+LONGEST_CONFIG = 4_000_000
+"""Characters. Twenty thousand classes with the longest names fit."""
 
 
 def read_safetensors(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, dict[str, Tensor]]:
@@ -62,6 +73,7 @@ def read_original(path: Path) -> dict[str, Any]:
         ValueError: it is no such file; the message says what it seems to be.
     """
     _refuse_other_files(path)
+    _refuse_compressed(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # on the way to an error, torch also warns
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -81,7 +93,33 @@ def read_original(path: Path) -> dict[str, Any]:
     nested = [key for key, value in content.items() if isinstance(value, dict)]
     if nested:
         raise ValueError(f"{path} holds {nested[0]!r} among other things; save that dictionary of tensors alone")
+    empty = next((key for key, value in content.items() if isinstance(value, Tensor) and not _is_there(value)), None)
+    if empty is not None:
+        raise ValueError(f"{path} has less data for {str(empty)[:60]} than its shape says; get the file again")
     return content
+
+
+def _refuse_compressed(path: Path) -> None:
+    """A few megabytes of zeros can become gigabytes; torch.save compresses nothing."""
+    try:
+        if not zipfile.is_zipfile(path):  # an old file; or a damaged one, which it may raise for, too
+            return
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # torch says what is wrong with it
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
+        sum(entry.file_size for entry in entries) > path.stat().st_size
+    ):
+        raise ValueError(f"{path} is a compressed archive, which torch.save does not write; get the file again")
+
+
+def _is_there(value: Tensor) -> bool:
+    """Whether all of a tensor is in memory, or it is small: with strides of 0, a terabyte takes no bytes."""
+    if value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    size = value.numel() * value.element_size()
+    return size <= max(value.untyped_storage().nbytes(), MOST_REPEATED)
 
 
 def _config_of(metadata: Mapping[str, str]) -> ModelConfig:
@@ -89,6 +127,8 @@ def _config_of(metadata: Mapping[str, str]) -> ModelConfig:
         raise ValueError("no yolact config inside; only what yolact.checkpoint.save wrote can be loaded")
     if metadata.get("yolact_format") != FORMAT:
         raise ValueError(f"format {metadata.get('yolact_format')}, this version reads {FORMAT}; update yolact")
+    if len(metadata["config"]) > LONGEST_CONFIG:
+        raise ValueError(f"its config has {len(metadata['config']):,} characters; at most {LONGEST_CONFIG:,} are read")
     try:
         values = json.loads(metadata["config"])
     except (ValueError, RecursionError) as error:
@@ -97,11 +137,27 @@ def _config_of(metadata: Mapping[str, str]) -> ModelConfig:
         raise ValueError("its config lacks name, backbone or class_names; get the file again")
     for name, kind in get_type_hints(ModelConfig).items():
         if name in values and not _fits(values[name], kind):
-            raise ValueError(f"its config has {name} = {str(values[name])[:60]}, which is of the wrong type")
+            raise ValueError(f"its config has {name} = {repr(values[name])[:60]}, which is of the wrong type")
     config = ModelConfig.from_dict(values)
     if max(config.image_size) > LARGEST_SIDE:
         raise ValueError(f"its config has image_size {config.image_size}; the largest side allowed is {LARGEST_SIDE}")
+    values = _values_at_the_end(config)
+    if values > MOST_VALUES:
+        raise ValueError(
+            f"its config asks for {values:,} numbers a photograph ({config.num_classes} classes,"
+            f" {config.num_prototypes} prototypes, {config.anchors_per_location} anchors a location, {config.width}"
+            f" channels at {config.image_size}); at most {MOST_VALUES:,} are allowed"
+        )
     return config
+
+
+def _values_at_the_end(config: ModelConfig) -> int:
+    """Of the widest feature map, the prototypes and the predictions: a small file can ask for terabytes of them."""
+    height, width = config.image_size
+    cells = sum(-(-height // stride) * -(-width // stride) for stride in (8, 16, 32, 64, 128))
+    predictions = config.num_classes + 5 + config.num_prototypes
+    maps = (height // 4 + 1) * (width // 4 + 1) * (config.width + config.num_prototypes)
+    return maps + cells * config.anchors_per_location * predictions
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -17,7 +17,7 @@ def written_whole(path: Path, lasting: bool = False) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written, such as to a full disk. What was there before is left as it was.
     """
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name[-40:]}")  # systems take 255 bytes, not more
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished

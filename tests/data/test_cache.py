@@ -3,12 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from synthetic import write_dataset
+from tiny import TINY
 from yolact.data import cache as cache_module
 from yolact.data.cache import PixelCache
 from yolact.data.coco import CocoDataset, DataConfig
+from yolact.data.loader import EvaluationSamples
 
 
 def decoding(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -28,6 +31,16 @@ def test_a_photograph_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
         for i in range(3):
             assert np.array_equal(plain[i].image, cached[i].image)
     assert len(decoded) == 3
+
+
+def test_validation_reads_the_cache_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = DataConfig.read(write_dataset(tmp_path / "data", images=2)).train
+    decoded, config = decoding(monkeypatch), TINY.with_classes(("disk", "box"))
+    plain = EvaluationSamples(CocoDataset(source), config)
+    for _ in range(2):
+        cached = EvaluationSamples(CocoDataset(source, cache=PixelCache(tmp_path / "cache")), config)
+        assert all(torch.equal(plain[i].image, cached[i].image) for i in range(2))
+    assert len(decoded) == 2
 
 
 def test_a_changed_file_and_a_damaged_array_are_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

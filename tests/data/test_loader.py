@@ -15,6 +15,7 @@ from yolact.data.loader import (
     Key,
     Share,
     TrainingSamples,
+    evaluation_batches,
     evaluation_loader,
     training_loader,
 )
@@ -147,6 +148,17 @@ def test_an_unreadable_image_counts_in_evaluation(dataset: CocoDataset) -> None:
         batches = list(evaluation_loader(EvaluationSamples(dataset, CONFIG), 2, workers=0))
     assert [s.image_id for _, samples in batches for s in samples] == [1, 2, 3, 4, 5]
     assert batches[0][1][0].size == (40, 50)
+
+
+@given(images=st.integers(1, 40), batch_size=st.integers(1, 9), replicas=st.integers(1, 7))
+def test_processes_share_out_what_one_would_evaluate(images: int, batch_size: int, replicas: int) -> None:
+    """Whole batches, each image in one of them, and as many for each process, or some would wait for the others."""
+    alone = evaluation_batches(images, batch_size)
+    assert [image for batch in alone for image in batch] == list(range(images))
+    shares = [evaluation_batches(images, batch_size, rank, replicas) for rank in range(replicas)]
+    assert len({len(share) for share in shares}) == 1
+    assert {tuple(batch) for share in shares for batch in share} == set(map(tuple, alone))
+    assert sum(map(len, shares)) < len(alone) + replicas
 
 
 @pytest.mark.parametrize("kind", ["ssd", "none"])

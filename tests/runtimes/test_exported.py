@@ -44,7 +44,7 @@ def test_a_description_survives_the_trip(description: Description):
         ("yolact_graph", "99", "format 99, this version runs 1; update yolact"),
         ("config", "{", "damaged"),
         ("config", "[]", "damaged"),
-        ("config", '{"name": "a", "backbone": "resnet50", "class_names": ["a"], "width": "wide"}', "width = wide"),
+        ("config", '{"name": "a", "backbone": "resnet50", "class_names": ["a"], "width": "wide"}', "width = 'wide'"),
         ("detect", '{"score_floor": 7.0}', "score_floor is 7.0"),
         ("detect", '{"speed": 9}', "damaged"),
         ("region_size", "large", "damaged"),

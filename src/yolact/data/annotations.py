@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from PIL import Image
 
 from yolact.data.objects import UNKNOWN, ObjectRecord, read_object
 from yolact.data.source import Source
-from yolact.images import UNREADABLE, pil_to_rgb
+from yolact.images import UNREADABLE, opened, pil_to_rgb
 
 ORIENTATION_TAG = 0x0112
 """EXIF: how a viewer is to turn the stored pixels."""
@@ -137,6 +138,13 @@ def name_in(images: Path, path: Path) -> str:
     return path.relative_to(images).as_posix() if path.is_relative_to(images) else str(path)
 
 
+def leads_out(images: Path, name: str) -> bool:
+    """Whether a name that others wrote, such as ../../photo.jpg, leads out of the folder of images; links may."""
+    if os.pardir not in name and not Path(name).anchor:
+        return False
+    return os.pardir in Path(os.path.relpath(images / name, images)).parts
+
+
 def _by_image(content: dict[str, Any], problems: Problems) -> dict[Any, list[dict[str, Any]]]:
     """Annotations of each image id. Of those that share an id, exact repetitions are dropped."""
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -173,6 +181,9 @@ def _images(content: dict[str, Any], source: Source, problems: Problems) -> Iter
             continue
         path = source.images / image["file_name"]
         name = name_in(source.images, path)
+        if leads_out(source.images, image["file_name"]):
+            problems.add("file_name that leads out of the images' folder, dropped", name)
+            continue
         if image["id"] in seen:
             problems.add("image id used twice, the later dropped", name)
             continue
@@ -193,7 +204,7 @@ def _is_named(image: Any) -> bool:
     return isinstance(image.get("file_name"), str) and image["file_name"] != ""
 
 
-def annotated_size(path: Path, height: int | None, width: int | None) -> tuple[int, int]:
+def annotated_size(path: Path, height: Any, width: Any) -> tuple[int, int]:
     """The (height, width) that annotations of an image refer to. Reads the header only.
 
     Raises:
@@ -224,7 +235,7 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
         ValueError: the file cannot be decoded, or has another size.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path.read_bytes()) as image:
             if (image.height, image.width) == size:
                 image.load()  # turns a TIFF, whose size is that of the turned pixels from the start
                 image.getexif().pop(ORIENTATION_TAG, None)

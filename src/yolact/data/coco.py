@@ -102,13 +102,21 @@ class CocoDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.records)
 
+    def read(self, record: ImageRecord) -> UInt8[np.ndarray, "H W 3"]:
+        """The photograph of a record, RGB, 0..255; from the cache if there is one.
+
+        Raises:
+            ValueError: the image file is broken.
+        """
+        return self._read(record.path, record.size)
+
     def __getitem__(self, index: int) -> Sample:
         """
         Raises:
             ValueError: the image file is broken.
         """
         record = self.records[index]
-        image = torch.from_numpy(self._read(record.path, record.size)).permute(2, 0, 1)
+        image = torch.from_numpy(self.read(record)).permute(2, 0, 1)
         masks, objects = _decode_all(record)
         return Sample(
             image=image,

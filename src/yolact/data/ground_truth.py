@@ -11,10 +11,13 @@ from typing import Any, Literal
 
 from yolact.data.annotations import category_names, read_json
 from yolact.data.coco import decode_mask
-from yolact.data.objects import are_numbers, leads_far, rle_area, sized
+from yolact.data.objects import Segmentation, are_numbers, leads_far, rle_area, sized
 from yolact.data.packed import Packed
 
 Kind = Literal["box", "mask"]
+
+MOST_PIXELS = 2**28
+"""Of an image: more than any that can be read has. The masks of what claims more would fill the memory."""
 
 
 class GroundTruth:
@@ -97,9 +100,11 @@ class GroundTruth:
         return shared
 
     def size(self, image_id: int) -> tuple[int, int] | None:
-        """(height, width) of an image, if the file says so."""
+        """(height, width) of an image, if the file says so, and its masks fit into memory."""
         height, width = self.images[image_id].get("height"), self.images[image_id].get("width")
-        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+        if not isinstance(height, int) or not isinstance(width, int):
+            return None
+        return (height, width) if min(height, width) > 0 and height * width <= MOST_PIXELS else None
 
     def annotations(self, kind: Kind | None, image_id: int | None = None) -> Iterator[dict[str, Any]]:
         """The objects that can be compared by box, or by mask, or (None) by either; all with an area.
@@ -152,7 +157,7 @@ def _whole(entry: Any, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _outline(segmentation: Any, size: tuple[int, int] | None) -> list[list[float]] | dict[str, Any] | None:
+def _outline(segmentation: Any, size: tuple[int, int] | None) -> Segmentation | None:
     """What COCO's code can read of a segmentation: an RLE of the image's size, or polygons of three corners or more."""
     if size is None:
         return None

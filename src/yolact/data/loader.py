@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from yolact.config import ModelConfig
-from yolact.data.annotations import read_image
 from yolact.data.augmentation import Augmentation
 from yolact.data.coco import CocoDataset, Sample
 from yolact.data.mixing import MOSAIC_PARTS, copy_paste, mosaic
@@ -165,7 +164,7 @@ class EvaluationSamples(Dataset[EvaluationSample]):
     def __getitem__(self, index: int) -> EvaluationSample:
         record = self.dataset.records[index]
         try:
-            pixels = torch.from_numpy(read_image(record.path, record.size))
+            pixels = torch.from_numpy(self.dataset.read(record))
             image = to_network_input(pixels.permute(2, 0, 1), self.config)
         except ValueError as error:
             warnings.warn(f"{error}; it counts as an image without detections", stacklevel=2)
@@ -209,10 +208,22 @@ def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: in
     )
 
 
-def evaluation_loader(samples: EvaluationSamples, batch_size: int, workers: int) -> DataLoader[EvaluationSample]:
+def evaluation_batches(images: int, batch_size: int, rank: int = 0, replicas: int = 1) -> list[list[int]]:
+    """The batches of one process, as indices of images; all processes together have each image.
+
+    Whole batches are dealt out in turn, so that who measures an image changes no digit of what is found in it. As
+    processes that train together have to take as many batches each, some get one that another has, too.
+    """
+    batches = [list(range(i, min(i + batch_size, images))) for i in range(0, images, batch_size)]
+    return [batches[(i + rank) % len(batches)] for i in range(0, len(batches), replicas)]
+
+
+def evaluation_loader(
+    samples: EvaluationSamples, batch_size: int, workers: int, rank: int = 0, replicas: int = 1
+) -> DataLoader[EvaluationSample]:
     return DataLoader(
         samples,
-        batch_size=batch_size,
+        batch_sampler=evaluation_batches(len(samples), batch_size, rank, replicas),
         collate_fn=collate_evaluation,
         num_workers=workers,
         worker_init_fn=prepare_worker,

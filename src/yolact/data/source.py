@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolact.data.places import expanded, is_file, is_folder
+from yolact.data.plain_yaml import load_yaml
+
 CATALOG = Path(__file__).parent / "catalog"
 """Descriptions of published data sets, each as a data.yaml that might lie in the folder that holds the data set."""
 
@@ -107,7 +110,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
     file = CATALOG / path.name if path.stem in published() and not path.exists() else path
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(
             f"{path} does not exist; write one with train: {{images: FOLDER, annotations: FILE}}"
@@ -122,8 +125,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _source(path: Path, split: str, entry: Any, remedy: str) -> Source:
     if not isinstance(entry, dict) or set(entry) != {"images", "annotations"}:
         raise ValueError(f"{path}: {split} is {entry!r}; write {split}: {{images: FOLDER, annotations: FILE}}")
-    images = _the_one(path, f"{split} images", entry["images"], Path.is_dir, f"is no folder; {remedy}")
-    annotations = _the_one(path, f"{split} annotations", entry["annotations"], Path.is_file, f"is no file; {remedy}")
+    images = _the_one(path, f"{split} images", entry["images"], is_folder, f"is no folder; {remedy}")
+    annotations = _the_one(path, f"{split} annotations", entry["annotations"], is_file, f"is no file; {remedy}")
     return Source(images, annotations)
 
 
@@ -139,7 +142,7 @@ def _the_one(path: Path, entry: str, names: Any, exists: Callable[[Path], bool],
 
 
 def _relative(path: Path, name: Any) -> Path:
-    return path.parent / Path(str(name)).expanduser()
+    return path.parent / expanded(str(name))
 
 
 def _classes(path: Path, names: Any) -> tuple[str, ...] | None:

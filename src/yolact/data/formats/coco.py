@@ -19,7 +19,7 @@ from yolact.data.formats.coco_files import (
     respelled,
     splits_of,
 )
-from yolact.data.formats.image_files import inner_path, names_in_one_place, place
+from yolact.data.formats.image_files import names_in_one_place, place
 from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import KNOWN
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, from_rle
@@ -109,10 +109,7 @@ def _read_file(content: dict[str, Any], source: Source, names: list[str]) -> tup
     records, problems = read_records(content, source, {name: label for label, name in enumerate(names)})
     images = []
     for record in records:
-        name = inner_path(os.path.relpath(record.path, source.images))
-        if name is None:
-            problems.add("file_name that leads out of the images' folder, dropped", str(record.path))
-            continue
+        name = Path(os.path.relpath(record.path, source.images)).as_posix()
         objects = tuple(o for r in record.objects if (o := _read_object(r, record.size, names, name, problems)))
         images.append(LabeledImage(name, record.path, record.size, objects, record.image_id))
     return images, problems

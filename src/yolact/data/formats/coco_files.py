@@ -1,12 +1,12 @@
 """Where the files of a COCO data set lie: annotations, the split of each, and the folder of its images."""
 
-import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from yolact.data.formats.splits import split_name
+from yolact.data.places import is_file, is_folder
 
 ROBOFLOW = "_annotations.coco.json"
 """What Roboflow calls the file of a split, in the folder of its images."""
@@ -73,7 +73,7 @@ def images_folder(file: Path, content: dict[str, Any], photos: Path | None) -> P
     elif noted_folder(content):
         candidates.append(Path(noted_folder(content)))
     for folder in candidates:
-        if folder.is_dir() and (not names or any(is_there(folder, name) for name in names)):
+        if is_folder(folder) and (not names or any(is_there(folder, name) for name in names)):
             return folder
     tried = ", ".join(str(folder) for folder in dict.fromkeys(candidates))
     raise ValueError(f"the images of {file} are not in {tried}; say where with --photos FOLDER")
@@ -88,8 +88,7 @@ def noted_folder(content: dict[str, Any]) -> str:
 
 def is_there(folder: Path, name: str) -> bool:
     """Whether a folder has this file, or has it as a name from Windows with \\ for /."""
-    # Path.is_file would raise for a name that is too long for the file system.
-    return any(os.path.isfile(folder / spelled) for spelled in (name, _with_slashes(name)))  # noqa: PTH113
+    return any(is_file(folder / spelled) for spelled in (name, _with_slashes(name)))
 
 
 def respelled(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def respelled(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     images = []
     for image in content["images"]:
         name = image.get("file_name") if isinstance(image, dict) else None
-        if isinstance(name, str) and "\\" in name and not os.path.isfile(folder / name):  # noqa: PTH113
+        if isinstance(name, str) and "\\" in name and not is_file(folder / name):
             image = {**image, "file_name": _with_slashes(name)}
         images.append(image)
     return {**content, "images": images}

@@ -10,6 +10,7 @@ from yolact.data.formats import sbd, voc
 from yolact.data.formats.coco_files import annotation_files
 from yolact.data.formats.image_files import find_images
 from yolact.data.formats.splits import split_folders
+from yolact.data.plain_yaml import load_yaml
 
 
 def detect(source: Path) -> str:
@@ -30,7 +31,7 @@ def detect(source: Path) -> str:
 def _of_file(source: Path) -> list[str]:
     if source.suffix in (".yaml", ".yml"):
         try:
-            content: Any = yaml.safe_load(source.read_text(encoding="utf-8"))
+            content: Any = load_yaml(source.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError):
             content = None
         if not isinstance(content, dict):

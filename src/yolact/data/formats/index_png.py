@@ -8,6 +8,7 @@ from PIL import Image
 
 from yolact.data.annotations import Problems
 from yolact.data.labeled import LabeledObject
+from yolact.images import UNREADABLE, opened
 
 UNLABELED = 224 << 16 | 224 << 8 | 192
 """Void in Pascal's colors, where a PNG has colors and no numbers."""
@@ -31,7 +32,7 @@ def read_png(path: Path, by_color: bool = False) -> tuple[np.ndarray, bool]:
         ValueError: no such file, or none that can be opened.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path.read_bytes()) as image:
             if image.mode in ("L", "1", "I", "I;16") or (image.mode == "P" and not by_color):
                 return np.array(image), False
             image = image.convert("RGBA") if image.mode == "P" else image  # indices may be transparent
@@ -39,7 +40,7 @@ def read_png(path: Path, by_color: bool = False) -> tuple[np.ndarray, bool]:
             return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], True
     except FileNotFoundError:
         raise ValueError("missing PNG of masks") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+    except UNREADABLE:
         raise ValueError("PNG of masks that cannot be opened") from None
 
 

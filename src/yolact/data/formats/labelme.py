@@ -27,6 +27,7 @@ from yolact.data.formats.splits import split_folders
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage
+from yolact.data.places import is_file
 from yolact.images import UNREADABLE
 
 VERSION = "5.0.0"
@@ -138,7 +139,7 @@ def _find_image(file: Path, named: str, root: Path, photos: Path | None) -> Path
     for path, folder in candidates:
         # Not resolved: a link that the user has put there is the user's own choice.
         plain = Path(os.path.normpath(path.absolute()))
-        if plain.is_relative_to(os.path.normpath(folder)) and plain.is_file():
+        if plain.is_relative_to(os.path.normpath(folder)) and is_file(plain):
             return plain
     return None
 

@@ -17,6 +17,7 @@ from yolact.data.formats.request import Reading, Writing
 from yolact.data.formats.splits import split_name
 from yolact.data.formats.text_lists import read_lines
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_mask
+from yolact.data.places import is_file
 from yolact.images import SUFFIXES, UNREADABLE
 
 PASCAL_CLASSES = (
@@ -130,7 +131,7 @@ def _image_file(folder: Path, stem: str) -> Path | None:
         return None
     for suffix in (".jpg", *sorted(SUFFIXES)):
         for spelled in (suffix, suffix.upper()):
-            if (folder / (stem + spelled)).is_file():
+            if is_file(folder / (stem + spelled)):
                 return folder / (stem + spelled)
     return None
 

@@ -19,6 +19,8 @@ from yolact.data.formats.text_lists import read_lines
 from yolact.data.formats.upright import as_upright, from_upright, upright_size
 from yolact.data.labeled import LabeledData, LabeledImage, LabeledObject, from_polygons, polygon_flaw
 from yolact.data.outlines import join
+from yolact.data.places import is_file, is_folder
+from yolact.data.plain_yaml import load_yaml
 from yolact.images import SUFFIXES, UNREADABLE
 
 SETTINGS = ("path", "names", "nc", "download")
@@ -41,7 +43,7 @@ def read(source: Path, request: Reading) -> LabeledData:
     content = _content(file)
     names = _names(content, file)
     root = file.parent / str(content.get("path") or ".")
-    root = root if root.is_dir() else file.parent  # `path` is often that of the machine on which the file was written
+    root = root if is_folder(root) else file.parent  # `path` is often that of the machine on which the file was written
     data = LabeledData({}, dict.fromkeys(names.values()))
     if len(data.categories) < len(names):
         data.notes.append(f"{file.name}: classes of the same name, joined to one")
@@ -81,13 +83,13 @@ def _located(roots: tuple[Path, Path], entry: str) -> Path:
     Roboflow writes ../train/images for the folder train/images beside the data.yaml.
     """
     candidates = [root / spelled for spelled in (entry, entry.removeprefix("../")) for root in roots]
-    return next((path for path in candidates if path.exists()), candidates[0])
+    return next((path for path in candidates if is_file(path) or is_folder(path)), candidates[0])
 
 
 def _has_images(place_of: Path) -> bool:
-    if place_of.is_dir():
-        return bool(find_images(place_of))
-    lines = read_lines(place_of) if place_of.suffix == ".txt" and place_of.is_file() else []
+    if is_folder(place_of):
+        return place_of.resolve().parent != place_of.resolve() and bool(find_images(place_of))
+    lines = read_lines(place_of) if place_of.suffix == ".txt" and is_file(place_of) else []
     return bool(lines) and Path(lines[0].strip()).suffix.lower() in SUFFIXES
 
 
@@ -103,7 +105,7 @@ def data_yaml(source: Path) -> Path:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -125,14 +127,15 @@ def _names(content: dict[str, Any], file: Path) -> dict[int, str]:
 def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tuple[Path, str]]:
     """The images of a folder, or of a text file that lists them, with their names in the data set."""
     place_of = _located((root, beside), entry)
-    if place_of.is_dir():
+    if is_folder(place_of):
+        _refuse_all(place_of, problems.file)
         found = [(path, path.relative_to(place_of).as_posix()) for path in find_images(place_of)]
         labels = label_file(place_of / "x").parent
         orphans = {p.with_suffix("") for p in labels.rglob("*.txt")} - {label_file(p).with_suffix("") for p, _ in found}
         for orphan in sorted(orphans - {labels / "classes"}):  # LabelImg lists the classes in classes.txt
             problems.add("label file whose image is missing, dropped", f"{orphan.relative_to(labels).as_posix()}.txt")
         return found
-    if not place_of.is_file():
+    if not is_file(place_of):
         what = f"{entry!r} is neither a folder of images nor a list of them in {root}"
         raise ValueError(f"{problems.file}: {what}; correct it, or take it out")
     listed = []
@@ -140,6 +143,12 @@ def _images(root: Path, beside: Path, entry: str, problems: Problems) -> list[tu
         path = (place_of.parent / line) if line.startswith("./") else (root / line)
         listed.append((path, inner_path(line.removeprefix("./").removeprefix("images/")) or path.name))
     return listed
+
+
+def _refuse_all(folder: Path, file: Path) -> None:
+    """Reading it would take hours, and nobody means it."""
+    if folder.resolve().parent == folder.resolve():
+        raise ValueError(f"{file} names {folder}, which is all of this machine's files; name the folder of the images")
 
 
 def label_file(image: Path) -> Path:

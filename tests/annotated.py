@@ -1,6 +1,7 @@
 """Images with annotated objects and detections of them, given to the pixel."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,5 @@ def boxed(instances: Instances, *boxes: tuple[float, float, float, float]) -> In
     """The same with other boxes, and nothing cut away but by them."""
     height, width = instances.image_size
     everywhere = instances.recropped(np.tile(np.array([[0.0, 0.0, width, height]]), (len(instances), 1)))
-    values = {field: getattr(everywhere, field) for field in Instances.__slots__}
-    moved = Instances(**{**values, "boxes": np.array(boxes, np.float32)})
+    moved = replace(everywhere, boxes=np.array(boxes, np.float32))
     return moved.recropped(moved.boxes.astype(np.float64) - 1e-9)  # not quite equal, which would change nothing

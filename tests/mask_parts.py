@@ -1,16 +1,17 @@
 """Masks as `Instances` keeps them: drawn by a test, or at random."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from yolact.detect.masks import assemble_masks
+from yolact.detect.masks import assemble_masks, window_cells
 
 
-def parts_of(masks: np.ndarray) -> dict[str, np.ndarray]:
+def parts_of(masks: np.ndarray) -> dict[str, Any]:
     """Fields of `Instances` from which probabilities (N, Hp, Wp) come out again: each mask has its own prototype."""
     masks = np.asarray(masks, np.float32)
     inside = masks.clip(1e-6, 1 - 1e-6)
@@ -19,6 +20,19 @@ def parts_of(masks: np.ndarray) -> dict[str, np.ndarray]:
         "windows": np.array([bounds(mask) for mask in masks], np.int32).reshape(-1, 4),
         "prototypes": np.log(inside / (1 - inside)),
     }
+
+
+def assemble_windows(prototypes: np.ndarray, coefficients: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """All probabilities (N, Hp, Wp), 0 outside the windows, by NumPy."""
+    return placed(window_cells(prototypes, coefficients, windows), windows, prototypes.shape[1:])
+
+
+def placed(cells: list[np.ndarray], windows: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
+    """(N, Hp, Wp): the cells of each window in place, 0 elsewhere."""
+    masks = np.zeros((len(windows), *grid), np.float32)
+    for mask, inside, (x1, y1, x2, y2) in zip(masks, cells, windows.tolist(), strict=True):
+        mask[y1:y2, x1:x2] = inside
+    return masks
 
 
 def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -61,7 +61,7 @@ def ours(network: Yolact, photo: torch.Tensor, score_threshold: float) -> Instan
         outputs = Deployable(network, DetectConfig())(photo.permute(1, 2, 0)[None])
     size = (photo.shape[1], photo.shape[2])
     found = {name: output.numpy() for name, output in outputs.items()}
-    return Instances.from_outputs(found, 0, size, network.config, score_threshold=score_threshold)
+    return Instances.from_outputs(found, 0, size, network.config, score_threshold=score_threshold, crop="box")
 
 
 # Lite2 is deeper and wider; the second size is not divisible by 32, where TensorFlow's padding changes sides.

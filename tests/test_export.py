@@ -12,6 +12,7 @@ from yolact import export as export_module
 from yolact.config import DetectConfig
 from yolact.export import Exported, check, export
 from yolact.images import read_image
+from yolact.instances import Instances
 from yolact.runtimes.torch_export import TorchExportRuntime
 
 
@@ -97,6 +98,7 @@ def test_without_photographs_it_is_checked_on_made_ones(exported: Exported):
         ({"detect": DetectConfig(nms="traditional")}, "choose fast or cross-class"),
         ({"precision": "float16"}, "only TensorRT engines are built in float16"),
         ({"region_size": 0}, "region_size is 0"),
+        ({"crop": "component"}, "crop is 'component'; a graph of standard operators has box, expand, soft"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str, tmp_path: Path):
@@ -104,6 +106,17 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str, tmp_path
     with pytest.raises(ValueError, match=message):
         export(crowded(), "torch", tmp_path / settings.pop("path"), **settings)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("crop", ["expand", "soft"])
+def test_the_masks_of_a_graph_are_cut_as_asked(crop: Any, tmp_path: Path):
+    made = export(crowded(), "torch", tmp_path / "cut.pt2", masks=("soft",), crop=crop, image_size=(64, 96))
+    batch = photograph(0, 90, 120)[None]
+    found = TorchExportRuntime(made.path, "cpu").run_graph(batch)
+    assert found["count"][0] > 3
+    for i in range(3):
+        one = Instances.from_outputs(found, 0, (90, 120), crowded().config, crop=crop)[i]
+        np.testing.assert_allclose(one.soft_masks[0], found["soft_masks"][0, i], atol=1e-4)
 
 
 def test_read_only_photographs_will_do(exported: Exported):

@@ -2,7 +2,9 @@
 
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -214,7 +216,7 @@ def outputs_of(scores: list[list[float]], count: list[int]) -> dict[str, np.ndar
 def test_a_photograph_is_taken_out_of_a_batch():
     config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
     outputs = outputs_of([[0.9, 0.8, 0.7], [0.6, 0.5, 0.4]], count=[3, 2])
-    found = Instances.from_outputs(outputs, 1, SIZE, config, image=Path("photo.jpg"))
+    found = Instances.from_outputs(outputs, 1, SIZE, config, image=Path("photo.jpg"), crop="box")
     assert len(found) == 2
     for field in ("boxes", "scores", "mask_scores", "labels", "coefficients", "windows"):
         assert (getattr(found, field) == outputs[field][1, :2]).all()
@@ -278,6 +280,61 @@ def test_recropping_by_their_own_boxes_changes_nothing(three: Instances):
     assert three[:0].recropped(boxes[:0]).windows.shape == (0, 4)
     with pytest.raises(ValueError, match=r"\(2, 4\).*3 instances"):
         three.recropped(boxes[:2])
+
+
+def two_people() -> Instances:
+    """One in a box that is too tight, and the other, who has the same mixture, beside it."""
+    logits = np.full((1, CELLS, CELLS), -4, np.float32)
+    logits[0, 4:20, 4:12] = 4
+    logits[0, 4:20, 14:20] = 4
+    return Instances(
+        boxes=np.array([[18, 10, 50, 50]], np.float32),  # cells 4.8 to 13.3, and one more
+        scores=np.array([0.9], np.float32),
+        mask_scores=np.array([0.9], np.float32),
+        labels=np.zeros(1, np.int64),
+        coefficients=np.ones((1, 1), np.float32),
+        windows=np.array([[4, 3, 15, 21]], np.int32),
+        prototypes=logits,
+        image_size=SIZE,
+        class_names=("person",),
+        category_ids=(1,),
+    )
+
+
+def test_every_reading_of_a_mask_follows_its_crop():
+    boxed = two_people()
+    alone = boxed.recropped(crop="component")
+    assert alone.crop == "component"
+    assert boxed.areas[0] - alone.areas[0] > 30  # the neighbor's edge
+    full = alone.masks[0]
+    assert not full[:, 48:].any()
+    assert full[:, 15:44].any()
+    decoded: Any = coco_mask.decode(cast(Any, alone.rle(0)))
+    assert (decoded == full).all()
+    assert alone.rles() == [alone.rle(0)]
+    assert alone.areas.tolist() == [full.sum()]
+    part, (x1, y1, x2, y2) = alone.region_mask(0)
+    assert (part == full[y1:y2, x1:x2]).all()
+    assert (alone.soft_masks[0, :, 13:] == 0).all()
+    assert len(alone.polygons()[0]) == 1
+    assert len(boxed.polygons()[0]) == 2
+    wide = boxed.recropped(crop="expand")
+    assert wide.windows[0].tolist() == [3, 2, 16, 23]
+    assert wide.areas[0] > boxed.areas[0]
+    assert wide.recropped(crop="box").windows.tolist() == boxed.windows.tolist()
+    soft = boxed.recropped(crop="soft")
+    assert soft.windows.tolist() == wide.windows.tolist()
+    assert alone.areas[0] < soft.areas[0] < wide.areas[0]
+    whole = np.array([[0, 0, SIZE[1], SIZE[0]]], np.float32)
+    assert alone.recropped(whole, "box").areas[0] > wide.areas[0]  # nothing cut away at all
+
+
+def test_the_default_crop_is_the_papers_where_parity_asks_for_it():
+    config = yolact_mobilenetv4(class_names=("cat",), category_ids=())
+    outputs = outputs_of([[0.9, 0.8]], count=[2])
+    assert Instances.from_outputs(outputs, 0, SIZE, config).crop == "component"
+    assert Instances.from_outputs(outputs, 0, SIZE, replace(config, parity=True)).crop == "box"
+    assert Instances.from_outputs(outputs, 0, SIZE, replace(config, parity=True), crop="soft").crop == "soft"
 
 
 def test_twelve_megapixels_stay_small():

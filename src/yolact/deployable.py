@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
-from yolact.config import DetectConfig
-from yolact.detect.mask_outputs import cropped_masks, region_masks
+from yolact.config import DetectConfig, GraphCrop
+from yolact.detect.mask_outputs import MARGIN, cropped_masks, region_masks
 from yolact.detect.masks_cuda import mask_bits
-from yolact.detect.postprocess import detect, to_outputs
+from yolact.detect.postprocess import detect, to_outputs, windows_of
 from yolact.model import Yolact
 from yolact.model.deformable import DeformableConv2d
 from yolact.pixels import normalize, to_network_input
@@ -45,6 +45,7 @@ class Deployable(nn.Module):
         masks: the forms of masks that are added to the outputs; without any, users make them of the rest.
         region_size: samples along each side of `regions`.
         image_size: (height, width) of the network's input, instead of the configured one.
+        crop: how the masks among the outputs are cut, see `yolact.detect.crop`.
         plain: operations to write with simpler operators, for runtimes that lack them or are slow at them.
     """
 
@@ -56,6 +57,7 @@ class Deployable(nn.Module):
         *,
         region_size: int = 112,
         image_size: tuple[int, int] | None = None,
+        crop: GraphCrop = "box",
         plain: Sequence[Operation] = (),
     ) -> None:
         super().__init__()
@@ -63,6 +65,7 @@ class Deployable(nn.Module):
         self.network = _with_plain_convolutions(network) if "deformable" in plain else network
         self.config = network.config if image_size is None else replace(network.config, image_size=image_size)
         self.detect, self.masks, self.region_size = config, tuple(masks), region_size
+        self.crop: GraphCrop = crop
         self.plain_resize = "resize" in plain
 
     @property
@@ -94,13 +97,15 @@ class Deployable(nn.Module):
     def finish(self, detections: Detections, image_size: tuple[int, int]) -> dict[str, Tensor]:
         """The outputs for photographs of this (height, width)."""
         outputs = to_outputs(detections, image_size, self.config.parity)
-        compact = (outputs["prototypes"], outputs["coefficients"], outputs["windows"])
+        windows = outputs["windows"] if self.crop == "box" else windows_of(detections, MARGIN)
+        compact, fading = (outputs["prototypes"], outputs["coefficients"], windows), self.crop == "soft"
         if "soft" in self.masks:
-            outputs["soft_masks"] = cropped_masks(*compact)
+            outputs["soft_masks"] = cropped_masks(*compact, fading=fading)
         if "bits" in self.masks:
-            outputs["mask_bits"] = mask_bits(*compact, image_size)
+            outputs["mask_bits"] = mask_bits(*compact, image_size, fading)
         if "regions" in self.masks:
-            outputs["region_masks"], outputs["region_boxes"] = region_masks(*compact, image_size, self.region_size)
+            regions = region_masks(*compact, image_size, self.region_size, fading)
+            outputs["region_masks"], outputs["region_boxes"] = regions
         return outputs
 
 

@@ -6,14 +6,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from yolact.config import DetectConfig
+from yolact.config import DetectConfig, GraphCrop
 from yolact.deployable import Deployable, MaskForm, Operation
 from yolact.model import Yolact
 from yolact.runtimes import onnxruntime, openvino, tensorrt, torch_export
@@ -70,6 +70,7 @@ def export(
     masks: Sequence[MaskForm] = ("bits",),
     region_size: int = 112,
     image_size: tuple[int, int] | None = None,
+    crop: str = "box",
     precision: ExportPrecision = "float32",
     photographs: Photographs | None = (),
 ) -> Exported:
@@ -83,6 +84,7 @@ def export(
         masks: the forms of masks among the outputs, see `yolact.deployable.MaskForm`.
         region_size: samples along each side of `regions`.
         image_size: (height, width) that the graph resizes photographs to, instead of the configured one.
+        crop: how the masks among the outputs are cut, `box`, `expand` or `soft`, see `yolact.detect.crop`.
         precision: of the network; `float16` for TensorRT only.
         photographs: RGB, 0..255, to check the file on; without any, on made ones. None: do not check it.
 
@@ -93,28 +95,22 @@ def export(
         OSError: the file cannot be written.
     """
     kind, path = KINDS[to], Path(path).expanduser()
-    _refuse(kind, to, path, detect, region_size, precision)
+    _refuse(kind, to, path, detect, region_size, crop, precision)
     if image_size is not None and not 64 <= min(image_size) <= max(image_size) <= LARGEST_SIDE:
         raise ValueError(f"image_size is {image_size}; it is (height, width), each from 64 to {LARGEST_SIDE} pixels")
     prepared = network
     if precision == "float16":
         prepared = copy.deepcopy(network).half()
-    deployable = Deployable(
-        prepared,
-        detect,
-        masks,
-        region_size=region_size,
-        image_size=image_size,
-        plain=kind.plain,
-    )
+    options: Any = {"region_size": region_size, "image_size": image_size, "crop": crop}
+    deployable = Deployable(prepared, detect, masks, plain=kind.plain, **options)
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    staging.mkdir()
     try:
+        staging.mkdir()
         kind.write(deployable, staging / path.name)
         differences: tuple[Difference, ...] = ()
         if photographs is not None:
-            reference = Deployable(network, detect, masks, region_size=region_size, image_size=image_size)
+            reference = Deployable(network, detect, masks, **options)
             differences = check(kind.open(staging / path.name), reference, photographs)
         names = sorted((file.name for file in staging.iterdir()), key=lambda name: name == path.name)
         for name in names:  # the one to open comes last
@@ -157,7 +153,9 @@ def _resize(photograph: UInt8[np.ndarray, "H W 3"], height: int, width: int) -> 
     return np.asarray(Image.fromarray(photograph).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _refuse(kind: _Kind, to: str, path: Path, detect: DetectConfig, region_size: int, precision: str) -> None:
+def _refuse(
+    kind: _Kind, to: str, path: Path, detect: DetectConfig, region_size: int, crop: str, precision: str
+) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file")
     if path.suffix != kind.suffix:
@@ -166,5 +164,7 @@ def _refuse(kind: _Kind, to: str, path: Path, detect: DetectConfig, region_size:
         raise ValueError("traditional NMS goes on until it is done, which a graph cannot; choose fast or cross-class")
     if precision == "float16" and to != "tensorrt":
         raise ValueError(f"only TensorRT engines are built in float16; {to} files are float32 until they are run")
+    if crop not in get_args(GraphCrop):
+        raise ValueError(f"crop is {crop!r}; a graph of standard operators has {', '.join(get_args(GraphCrop))}")
     if not 1 <= region_size <= 1024:
         raise ValueError(f"region_size is {region_size}; it must lie between 1 and 1024")

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from PIL import Image
 
-from yolact import polygons, visualize
-from yolact.config import ModelConfig
-from yolact.detect.mask_implementation import mask_implementation
-from yolact.detect.masks import Region, assemble_windows, soft_region, windows_in_pixels
-from yolact.images import array_to_rgb, pil_to_rgb, read_image
+from yolact import visualize
+from yolact.config import CropKind, ModelConfig
+from yolact.detect.crop import crop_windows
+from yolact.images import to_rgb
+from yolact.masks import Masks
 
 if TYPE_CHECKING:
     import supervision
+
+    from yolact.explain import Explanation
 
 Photograph = np.ndarray | Image.Image | Path | str
 
@@ -25,12 +27,10 @@ ROWS = ("boxes", "scores", "mask_scores", "labels", "coefficients", "windows")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Instances:
+class Instances(Masks):
     """The N instances found in one photograph, by descending score.
 
-    Masks are kept as what they are made of: the photograph's prototypes, which all instances share, and how each mixes
-    them in which window. Whatever needs masks at the photograph's size works on one instance's region at a time. Only
-    `masks` and `to_supervision` make N full-size arrays.
+    Masks are kept as what they are made of, see `Masks`. Only `masks` and `to_supervision` make N full-size arrays.
 
     Index it like an array: `result[0]` and `result[:5]`, `result[result.scores > 0.5]`, `result[[2, 0]]` are again
     `Instances`, and iterating gives `Instances` of length 1.
@@ -48,21 +48,13 @@ class Instances:
     labels: Int64[np.ndarray, " N"]
     """Index into `class_names`, from 0."""
 
-    coefficients: Float32[np.ndarray, "N K"]
-    """How each instance mixes the prototypes, in -1..1."""
-
-    windows: Int32[np.ndarray, "N 4"]
-    """(x1, y1, x2, y2) in whole cells of the prototypes, x2 and y2 outside: beyond, a mask is cut away."""
-
-    prototypes: Float32[np.ndarray, "K Hp Wp"]
-    """Of the whole photograph, whatever its proportions."""
-
-    image_size: tuple[int, int]
-    """(height, width) of the photograph in pixels."""
-
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     """The id of each class in COCO-format files."""
+
+    track_ids: Int64[np.ndarray, " N"] | None = None
+    """Of frames of a video that were tracked: the same number, from 1, for the same object; 0 for what is not followed
+    (yet)."""
 
     image: UInt8[np.ndarray, "H W 3"] | Path | None = None
     """The photograph, for `plot`: the RGB array that was predicted on, not copied, or the file it came from."""
@@ -77,6 +69,7 @@ class Instances:
         *,
         score_threshold: float | int = 0,
         image: np.ndarray | Path | None = None,
+        crop: CropKind | None = None,
     ) -> "Instances":
         """Take one photograph out of what a runtime yields for a batch.
 
@@ -88,11 +81,14 @@ class Instances:
             config: of the network that made the outputs.
             score_threshold: keep what scores above this. With 0 everything is kept but padding.
             image: the photograph, or its file.
+            crop: how masks are cut; None: the network's `default_crop`.
         """
-        count = int(outputs["count"][index])
+        count, crop = int(outputs["count"][index]), crop or config.default_crop
         rows = {row: outputs[row][index, :count] for row in ROWS}
         keep = rows["scores"] > score_threshold if score_threshold > 0 else np.full(count, True)
         batch = outputs["prototypes"]
+        if crop != "box":
+            rows["windows"] = crop_windows(crop, rows["boxes"], batch.shape[2:], image_size)
         return cls(
             **{row: values[keep] for row, values in rows.items()},
             # Copied, as the rows are, if a view would keep a whole batch in memory.
@@ -101,23 +97,29 @@ class Instances:
             class_names=config.class_names,
             category_ids=config.coco_ids,
             image=image,
+            crop=crop,
         )
 
-    def recropped(self, boxes: Float[np.ndarray, "N 4"]) -> "Instances":
-        """The same instances, their masks cropped by these boxes, widened by one cell as ever, instead of their own.
+    def recropped(self, boxes: Float[np.ndarray, "N 4"] | None = None, crop: CropKind | None = None) -> "Instances":
+        """The same instances, their masks cropped by other boxes than their own, or in another way, or both.
 
-        `boxes` of the result stay the detected ones. A row that equals the instance's box leaves its mask as it is; a
-        box around the whole photograph leaves nothing cut away.
+        `boxes` of the result stay the detected ones. Cropped as before by its own box, a mask stays as it is; the crop
+        `box`, with a box around the whole photograph, leaves nothing cut away.
 
         Args:
-            boxes: (x1, y1, x2, y2) in pixels of the photograph; they may reach beyond it.
+            boxes: (x1, y1, x2, y2) in pixels of the photograph; they may reach beyond it. None: their own.
+            crop: None: as before.
+
+        Raises:
+            ValueError: boxes of another number than the instances, or there is no such crop.
         """
+        crop, boxes = crop or self.crop, self.boxes if boxes is None else boxes
         if boxes.shape != self.boxes.shape:
-            raise ValueError(
-                f"boxes have shape {boxes.shape}; each of the {len(self)} instances needs one of 4 numbers"
-            )
-        windows = windows_in_pixels(boxes, self.prototypes.shape[1:], self.image_size)
-        return replace(self, windows=np.where((boxes == self.boxes).all(axis=1)[:, None], self.windows, windows))
+            raise ValueError(f"boxes have shape {boxes.shape}; each of the {len(self)} instances needs 4 numbers")
+        windows = crop_windows(crop, boxes, self.prototypes.shape[1:], self.image_size)
+        if crop == self.crop:
+            windows = np.where((boxes == self.boxes).all(axis=1)[:, None], self.windows, windows)
+        return replace(self, windows=windows, crop=crop)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -126,7 +128,8 @@ class Instances:
         selected = index if isinstance(index, slice) else np.atleast_1d(index)
         if isinstance(selected, np.ndarray) and selected.size == 0:
             selected = selected.astype(np.int64)
-        return replace(self, **{row: getattr(self, row)[selected] for row in ROWS})
+        rows = {row: getattr(self, row)[selected] for row in ROWS}
+        return replace(self, **rows, track_ids=None if self.track_ids is None else self.track_ids[selected])
 
     def __iter__(self) -> Iterator["Instances"]:
         return (self[i] for i in range(len(self)))
@@ -142,54 +145,6 @@ class Instances:
         """The class name of each instance."""
         return [self.class_names[label] for label in self.labels]
 
-    @property
-    def soft_masks(self) -> Float32[np.ndarray, "N Hp Wp"]:
-        """Probabilities at prototype scale, 0 outside the windows. Made anew at each call."""
-        return assemble_windows(self.prototypes, self.coefficients, self.windows)
-
-    @property
-    def masks(self) -> Bool[np.ndarray, "N H W"]:
-        """The masks at the photograph's size, True where the probability is above one half.
-
-        Made anew at each call: N times H times W bytes. A hundred instances of 12 megapixels are 1.2 GB; `rles`,
-        `polygons`, `areas` and `plot` do without.
-        """
-        return mask_implementation().full_masks(*self._mask_parts)
-
-    def region_mask(self, i: int) -> tuple[Bool[np.ndarray, "h w"], Region]:
-        """Instance i's mask in the part of the photograph that can hold it, and that part as (x1, y1, x2, y2)."""
-        return mask_implementation().region_mask(
-            self.prototypes, self.coefficients[i], self.windows[i], self.image_size
-        )
-
-    @property
-    def areas(self) -> Int64[np.ndarray, " N"]:
-        """Pixels of the photograph that each mask covers."""
-        return mask_implementation().areas(*self._mask_parts)
-
-    def rle(self, i: int) -> dict[str, Any]:
-        """Instance i's mask as a COCO run-length code: `{"size": [H, W], "counts": str}`."""
-        return self[i].rles()[0]
-
-    def rles(self) -> list[dict[str, Any]]:
-        return mask_implementation().encode_rles(*self._mask_parts)
-
-    def polygons(self, tolerance: float | int = 0.5) -> list[list[polygons.Ring]]:
-        """The outlines of each instance: a list of its separate parts, each an (n, 2) array of corners (x, y).
-
-        Corners are in pixels, finer than a pixel, with the center of the first pixel at (0.5, 0.5). A hole is joined to
-        its part's outline by a bridge of no width, so filling a polygon leaves it open. An instance whose mask is empty
-        has an empty list. For masks exact to the pixel, take `rles`.
-
-        Args:
-            tolerance: how far, in pixels, corners may be left out; 0 keeps one for every pixel of the outline.
-        """
-        outlines = []
-        for i in range(len(self)):
-            soft, (x1, y1, _, _) = soft_region(self.prototypes, self.coefficients[i], self.windows[i], self.image_size)
-            outlines.append(polygons.trace(soft, (x1, y1), self.image_size, tolerance))
-        return outlines
-
     def to_supervision(self) -> "supervision.Detections":
         """As supervision's Detections, with full-size masks and `class_name` among the data."""
         import supervision
@@ -199,6 +154,7 @@ class Instances:
             mask=self.masks,
             confidence=self.scores.copy(),
             class_id=self.labels.copy(),
+            tracker_id=self.track_ids,
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
@@ -212,18 +168,16 @@ class Instances:
             kind: `mask` gives `segmentation` (run-length code) and the mask's score, `box` gives `bbox` (x, y, width,
                 height) and the class score.
         """
-        if kind not in ("mask", "box"):
+        shared = [{"image_id": image_id, "category_id": self.category_ids[label]} for label in self.labels]
+        if kind == "mask":
+            rows = zip(self.rles(), self.mask_scores.tolist(), strict=True)
+            own = [{"segmentation": code, "score": score} for code, score in rows]
+        elif kind == "box":
+            rows = zip(self.boxes.tolist(), self.scores.tolist(), strict=True)
+            own = [{"bbox": [x1, y1, x2 - x1, y2 - y1], "score": score} for (x1, y1, x2, y2), score in rows]
+        else:
             raise ValueError(f"kind is {kind!r}; choose mask or box")
-        records, codes = [], self.rles() if kind == "mask" else []
-        for i, label in enumerate(self.labels):
-            record: dict[str, Any] = {"image_id": image_id, "category_id": self.category_ids[label]}
-            if kind == "mask":
-                record |= {"segmentation": codes[i], "score": float(self.mask_scores[i])}
-            else:
-                x1, y1, x2, y2 = self.boxes[i].tolist()
-                record |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(self.scores[i])}
-            records.append(record)
-        return records
+        return [both | record for both, record in zip(shared, own, strict=True)]
 
     def plot(self, image: Photograph | None = None, **style: Any) -> Image.Image:
         """The photograph with the instances drawn on it.
@@ -234,27 +188,31 @@ class Instances:
             style: fields of `yolact.visualize.Style`.
         """
         pixels, look = self._pixels(image), visualize.Style(**style)
-        return visualize.draw(pixels, self.soft_masks, self.boxes, self.labels, self.scores, self.class_names, look)
+        rows = (self.soft_masks, self.boxes, self.labels, self.scores)
+        return visualize.draw(pixels, *rows, self.class_names, look, self.track_ids)
+
+    def explain(self, i: int, *, enough: float | int = 0.95, most: int | None = None) -> "Explanation":
+        """How instance i's mask came about: which few prototypes make it, where it leaked, what was cut off.
+
+        Args:
+            enough, most: when to stop adding prototypes, see `yolact.explain.explain`.
+        """
+        from yolact.explain import explain
+
+        parts = self.prototypes, self.coefficients, self.windows, self.soft_masks
+        return explain(*parts, i, enough=enough, most=most)
 
     def cutouts(self, image: Photograph | None = None) -> list[Image.Image]:
         """Each instance alone, on a transparent ground: RGBA pictures as large as the instance, with soft edges."""
         pixels = self._pixels(image)
         return [visualize.cut_out(pixels, mask) for mask in self.soft_masks]
 
-    @property
-    def _mask_parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
-        return self.prototypes, self.coefficients, self.windows, self.image_size
-
     def _pixels(self, image: Photograph | None) -> UInt8[np.ndarray, "H W 3"]:
         source = self.image if image is None else image
         if source is None:
             raise ValueError("these instances do not know their photograph; pass it as image=")
-        if isinstance(source, str | Path):
-            pixels = read_image(source)
-        else:
-            pixels = array_to_rgb(source) if isinstance(source, np.ndarray) else pil_to_rgb(source)
+        pixels = to_rgb(source)
         if pixels.shape[:2] != self.image_size:
-            raise ValueError(
-                f"the image is {pixels.shape[:2]} (height, width), the instances are of one of {self.image_size}"
-            )
+            of = f"of one of {self.image_size}"
+            raise ValueError(f"the image is {pixels.shape[:2]} (height, width), the instances are {of}")
         return pixels

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
-from yolact.config import DetectConfig, ModelConfig, NmsKind
+from yolact.config import CropKind, DetectConfig, ModelConfig, NmsKind
+from yolact.detect.crop import check_crop
 from yolact.weights_file import LARGEST_SIDE
 
 
@@ -19,6 +20,7 @@ class Request:
     top_k: int
     labels: tuple[int, ...] | None
     channel_order: str
+    crop: CropKind
 
     @classmethod
     def of(
@@ -30,6 +32,7 @@ class Request:
         classes: Sequence[str] | None,
         image_size: tuple[int, int] | None,
         channel_order: str,
+        crop: str | None,
     ) -> "Request":
         """
         Raises:
@@ -39,6 +42,8 @@ class Request:
             raise ValueError(f"score_threshold is {score_threshold}; it must lie between 0 and 1")
         if channel_order not in ("rgb", "bgr"):
             raise ValueError(f"channel_order is {channel_order!r}; choose rgb or bgr")
+        if crop is not None:
+            check_crop(crop)
         check_size(image_size)
         config = DetectConfig(nms=nms, top_k=top_k)
         if classes is not None:  # others must not take their places among the best
@@ -50,6 +55,7 @@ class Request:
             top_k=top_k,
             labels=None if classes is None else _labels(model, classes),
             channel_order=channel_order,
+            crop=model.default_crop if crop is None else cast(CropKind, crop),
         )
 
 

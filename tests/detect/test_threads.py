@@ -1,47 +1,63 @@
+"""Who may use torch's threads, and when."""
+
 import threading
 
-import pytest
+import torch
 
 from yolact.detect import threads
+from yolact.detect.threads import borrowed_threads, give_up_threads, run_on_threads
 
 
-@pytest.fixture(params=["torch's threads", "threads of our own"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "threads of our own":
-        monkeypatch.setattr(threads, "_openmp", lambda: None)
-    elif threads._openmp() is None:
-        pytest.skip("there is no OpenMP library in this process that can be asked")
-
-
-@pytest.mark.usefixtures("either")
-@pytest.mark.parametrize("count", [1, 2])
-def test_so_many_work_at_once(count: int):
-    together, seen = threading.Barrier(count), []
+def called_by(count: int) -> set[int]:
+    """The threads that work is called on."""
+    seen: set[int] = set()
+    together = threading.Barrier(count)
 
     def work() -> None:
-        together.wait(timeout=20)  # fails unless all are there
-        seen.append(threading.get_ident())
+        seen.add(threading.get_ident())
+        if count > 1:
+            together.wait(10)
 
-    threads.run_on_threads(work, count)
-    assert len(set(seen)) == count
-    assert threading.get_ident() in seen
-
-
-@pytest.mark.usefixtures("either")
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, MemoryError])
-def test_what_is_raised_arrives(kind: type[BaseException]):
-    with pytest.raises(kind, match="in the middle"):
-        threads.run_on_threads(lambda: (_ for _ in ()).throw(kind("in the middle")), 2)
-    done = []
-    threads.run_on_threads(lambda: done.append(1), 2)  # and nothing is left behind
-    assert done
+    run_on_threads(work, count)
+    return seen
 
 
-def test_linux_has_torchs_threads():
-    import sys
+def test_work_is_done_by_several():
+    assert len(called_by(2)) == 2
 
-    import torch
 
-    if sys.platform != "linux" or "USE_OPENMP=ON" not in torch.__config__.show():
-        pytest.skip("elsewhere, torch is built differently")
-    assert threads._openmp() is not None
+def test_others_do_without_while_a_network_has_them():
+    alone: list[set[int]] = []
+
+    def work() -> None:
+        seen: set[int] = set()
+        run_on_threads(lambda: seen.add(threading.get_ident()), 2)
+        alone.append(seen)
+
+    with borrowed_threads():
+        assert len(called_by(2)) == 2  # the borrower itself
+        other = threading.Thread(target=work)
+        other.start()
+        other.join()
+        assert alone == [{other.ident}]
+    assert threads._borrower is None
+    assert len(called_by(2)) == 2
+
+
+def test_threads_that_were_given_up_come_back():
+    values = torch.arange(1_000_000, dtype=torch.float32)
+    before = values.sum()
+    give_up_threads()
+    assert values.sum() == before
+    assert len(called_by(2)) == 2
+
+
+def test_an_earlier_borrower_does_not_take_them_from_a_later_one():
+    first, second = borrowed_threads(), borrowed_threads()
+    first.__enter__()
+    other = threading.Thread(target=second.__enter__)
+    other.start()
+    other.join()
+    first.__exit__(None, None, None)
+    assert threads._borrower == other.ident
+    threads._borrower = None

@@ -109,6 +109,26 @@ def test_images_without_detections_count(tmp_path: Path) -> None:
     assert subset.compute().images == 2
 
 
+def test_images_may_be_shared_out_among_evaluators(tmp_path: Path) -> None:
+    """In any order, some given to two of them, one by nobody; also where the file does not say how large images are."""
+    objects, detections = random_scene(0)
+    config, annotations = config_of(*CLASSES), write_annotations(tmp_path / "truth.json", objects)
+    content = json.loads(annotations.read_text())
+    for image in content["images"][:3]:
+        del image["height"], image["width"]
+    annotations.write_text(json.dumps(content))
+    whole = CocoEvaluator(annotations, config)
+    parts = [CocoEvaluator(annotations, config) for _ in range(3)]
+    for image_id, rows in list(detections.items())[1:]:
+        for evaluator in (whole, parts[image_id % 3], parts[image_id % 2]):
+            evaluator.update(image_id, instances_of(rows, config))
+    joined = parts.pop()
+    for part in parts:
+        joined.join(part.taken())
+    assert joined.compute() == whole.compute()
+    assert whole.compute().mask["AP"] > 0.05
+
+
 def test_boxes_rank_by_scores_and_masks_by_mask_scores(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     right, wrong = disk(random, 40), np.roll(disk(random, 40), 90, axis=1)
@@ -325,7 +345,7 @@ def source(tmp_path: Path) -> Source:
 def test_evaluate_runs_a_predictor_over_the_annotated_images(source: Source, tmp_path: Path) -> None:
     oracle = Oracle(config_of("cat", "dog"))
     evaluation = evaluate(oracle, source, out=tmp_path / "out", progress=False)
-    assert oracle.asked == [{"score_threshold": 0.0, "top_k": 100, "nms": "fast", "batch_size": 1}]
+    assert oracle.asked == [{"score_threshold": 0.0, "top_k": 100, "nms": "fast", "crop": None, "batch_size": 1}]
     assert evaluation.unreadable == ("3.png", "4.png")
     assert any("3.png, 4.png" in note for note in evaluation.notes)
     assert evaluation.mask["AR100"] == pytest.approx(0.5)  # what cannot be read is missed

@@ -51,12 +51,15 @@ def _sigmoid(values, bits, scale):
 
 
 @inner
-def _begin(prototypes, coefficients, window, width):
+def _begin(prototypes, coefficients, window, given, width):
     """The cells of an instance's window, and the memory with which `_enlarge_rows` enlarges them."""
     x1, y1, x2, y2 = window
     size = (y2 - y1) * (x2 - x1)
     cells, padded = np.empty(size, np.float32), np.zeros(prototypes.shape[2] + 1, np.float32)
-    _assemble(prototypes, coefficients, window, np.empty(size, np.int32), cells)
+    if len(given) > 0:
+        cells[:] = given[:size]
+    else:
+        _assemble(prototypes, coefficients, window, np.empty(size, np.int32), cells)
     return cells, padded, np.full(2, -1), np.empty((2, width), np.float32)
 
 
@@ -82,9 +85,9 @@ def _enlarge_rows(first, last, window, across, fractions, cells, padded, held, l
 
 
 @inner
-def _edges(prototypes, coefficients, window, y, y2, down, down_fractions, across, fractions):
+def _edges(prototypes, coefficients, window, given, y, y2, down, down_fractions, across, fractions):
     """Where a mask begins or ends, going down its region's columns: the x and the y of each, line by line."""
-    cells, padded, held, lines = _begin(prototypes, coefficients, window, len(across))
+    cells, padded, held, lines = _begin(prototypes, coefficients, window, given, len(across))
     edges, count = np.empty((2, 1024), np.int32), 0
     was, changed = np.zeros(len(across), np.uint8), np.zeros((len(across) + 7) // 8 * 8, np.uint8)
     eights = changed.view(np.uint64)
@@ -175,14 +178,24 @@ _INPUTS = (
     _Array(types.float32, 2, "C", readonly=True),  # coefficients
     _Array(types.int32, 2, "C", readonly=True),  # windows
     _Array(types.int64, 2, "C", readonly=True),  # regions
+    _Array(types.float32, 1, "C", readonly=True),  # cells of all windows, one after the other; none: assemble
+    _Array(types.int64, 1, "C", readonly=True),  # where the cells of each begin, and the last ones end
     *[_Array(types.uint32, 1, "C", readonly=True), _Array(types.float32, 1, "C", readonly=True)] * 2,  # taps
     types.int64[::1],  # which instances
 )
 
 
+@outer(types.void(*_INPUTS[:3], types.int64[::1], types.float32[::1]))
+def assemble(prototypes, coefficients, windows, starts, cells):
+    """Fill `cells` with the probabilities of each window, which begin at its `starts`."""
+    for i in range(len(windows)):
+        size = starts[i + 1] - starts[i]
+        _assemble(prototypes, coefficients[i], windows[i], np.empty(size, np.int32), cells[starts[i] : starts[i + 1]])
+
+
 @outer(types.void(*_INPUTS, types.boolean[:, :, ::1], types.int64, types.int64, types.boolean))
 def fill(
-    prototypes, coefficients, windows, regions, down, down_fractions, across, across_fractions, chosen,
+    prototypes, coefficients, windows, regions, given, starts, down, down_fractions, across, across_fractions, chosen,
     masks, left, top, clear,
 ):  # fmt: skip
     """Write the regions of `chosen` into their masks, whose first pixel is (left, top) of the photograph."""
@@ -192,7 +205,9 @@ def fill(
             mask[:] = False
         x1, y, x2, y2 = regions[i]
         columns, fractions = across[x1:x2], across_fractions[x1:x2]
-        cells, padded, held, lines = _begin(prototypes, coefficients[i], window, x2 - x1)
+        cells, padded, held, lines = _begin(
+            prototypes, coefficients[i], window, given[starts[i] : starts[i + 1]], x2 - x1
+        )
         while y < y2:
             first = np.int64(down[y])
             _enlarge_rows(first, prototypes.shape[1] - 1, window, columns, fractions, cells, padded, held, lines)
@@ -206,7 +221,8 @@ def fill(
 
 @outer(types.Tuple((types.uint8[::1], types.int64[::1], types.int64[::1]))(*_INPUTS, types.int64))
 def encode(
-    prototypes, coefficients, windows, regions, down, down_fractions, across, across_fractions, chosen, height
+    prototypes, coefficients, windows, regions, given, starts, down, down_fractions, across, across_fractions, chosen,
+    height,
 ):  # fmt: skip
     """The run-length codes of `chosen`, one behind the other; where each ends; and how many pixels each mask covers."""
     text, length = np.empty(4096, np.uint8), 0
@@ -215,8 +231,8 @@ def encode(
         i = chosen[n]
         x1, y1, x2, y2 = regions[i]
         edges = _edges(
-            prototypes, coefficients[i], windows[i], y1, y2, down, down_fractions, across[x1:x2],
-            across_fractions[x1:x2],
+            prototypes, coefficients[i], windows[i], given[starts[i] : starts[i + 1]], y1, y2,
+            down, down_fractions, across[x1:x2], across_fractions[x1:x2],
         )  # fmt: skip
         positions = _in_order(edges, x1, x2, height)
         areas[n] = 0

@@ -19,6 +19,12 @@ ImageSize = tuple[Pixels, Pixels]
 IN_A_GRAPH = 25
 """Instances worked on at once in an exported or compiled graph: fewer need less memory and more nodes."""
 
+MARGIN = 0.1
+"""By how much of its side a box is widened at each end, for all crops but the paper's."""
+
+FADING = MARGIN / (1 + 2 * MARGIN)
+"""The share of a window's side, less the cell that the paper leaves too at each end, in which a soft crop fades."""
+
 EAGER_BYTES = 16 * 2**20
 """Of working memory when run as it stands. On CPUs a working set in the cache halves the time."""
 
@@ -28,12 +34,14 @@ def mask_bits_reference(
     coefficients: Float[Tensor, "B N K"],
     windows: Int32[Tensor, "B N 4"],
     image_size: ImageSize,
+    fading: bool = False,
 ) -> UInt8[Tensor, "B N H W8"]:
     """The masks at the photograph's size, eight pixels a byte. It holds some instances' bytes in floats, not more.
 
     Args:
         windows: (x1, y1, x2, y2) in cells of the prototypes, x2 and y2 outside: where masks are not cut away.
         image_size: (height, width) of the photographs in pixels.
+        fading: see `cropped_masks`.
 
     Returns:
         W8 = ceil(W / 8) bytes a row, the first pixel in the highest bit, as `numpy.packbits` does; 0 beyond the width.
@@ -52,7 +60,7 @@ def mask_bits_reference(
     pieces = []
     for first in range(0, max(1, coefficients.shape[1]), at_once):
         some = slice(first, first + at_once)
-        masks = cropped_masks(prototypes, coefficients[:, some], windows[:, some])
+        masks = cropped_masks(prototypes, coefficients[:, some], windows[:, some], fading=fading)
         pieces.append(_pack(masks, rows, bits))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
@@ -63,6 +71,7 @@ def region_masks(
     windows: Int32[Tensor, "B N 4"],
     image_size: ImageSize,
     side: int,
+    fading: bool = False,
 ) -> tuple[UInt8[Tensor, "B N S S"], Float32[Tensor, "B N 4"]]:
     """Each mask in its own region of the photograph, always `side` samples high and wide.
 
@@ -73,12 +82,13 @@ def region_masks(
         windows: (x1, y1, x2, y2) in cells of the prototypes, x2 and y2 outside.
         image_size: (height, width) of the photographs in pixels.
         side: S, samples along each side.
+        fading: see `cropped_masks`.
 
     Returns:
         The probabilities times 255, rounded; and the regions as (x1, y1, x2, y2) in pixels of the photograph, not
         rounded. An empty window has probabilities 0 and a region of zeros.
     """
-    masks = cropped_masks(prototypes, coefficients, windows)
+    masks = cropped_masks(prototypes, coefficients, windows, fading=fading)
     x1, y1, x2, y2 = (edge[..., None].float() for edge in windows.unbind(-1))
     share = (torch.arange(side, device=windows.device) + 0.5) / side
     rows = _hats(y1 + (y2 - y1) * share - 0.5, masks.shape[2])
@@ -91,16 +101,36 @@ def region_masks(
 
 
 def cropped_masks(
-    prototypes: Float[Tensor, "B K Hp Wp"], coefficients: Float[Tensor, "B N K"], windows: Int32[Tensor, "B N 4"]
+    prototypes: Float[Tensor, "B K Hp Wp"],
+    coefficients: Float[Tensor, "B N K"],
+    windows: Int32[Tensor, "B N 4"],
+    *,
+    fading: bool = False,
 ) -> Float32[Tensor, "B N Hp Wp"]:
-    """Probabilities at prototype scale, 0 outside the windows."""
+    """Probabilities at prototype scale, 0 outside the windows.
+
+    Args:
+        fading: the crop `soft`, see `yolact.detect.crop.fade`.
+    """
     masks = assemble_masks(prototypes.float(), coefficients.float())
-    rows = torch.arange(masks.shape[2], device=masks.device)
-    columns = torch.arange(masks.shape[3], device=masks.device)
     x1, y1, x2, y2 = (edge[..., None] for edge in windows.unbind(-1))
-    in_rows = ((rows >= y1) & (rows < y2)).float()
-    in_columns = ((columns >= x1) & (columns < x2)).float()
-    return masks * in_rows[..., :, None] * in_columns[..., None, :]
+    of_rows = _kept_along(y1, y2, masks.shape[2], fading)
+    of_columns = _kept_along(x1, x2, masks.shape[3], fading)
+    return masks * of_rows[..., :, None] * of_columns[..., None, :]
+
+
+def _kept_along(
+    start: Int32[Tensor, "B N 1"], stop: Int32[Tensor, "B N 1"], cells: int, fading: bool
+) -> Float32[Tensor, "B N cells"]:
+    """What is left of a mask in each row, or in each column."""
+    place = torch.arange(cells, device=start.device)
+    inside = ((place >= start) & (place < stop)).float()
+    if not fading:
+        return inside
+    reach = 1 + (stop - start - 2).clamp(min=0) * FADING
+    from_start = torch.where(start > 0, (place + 0.5 - start) / reach, 1.0)
+    from_stop = torch.where(stop < cells, (stop - place - 0.5) / reach, 1.0)
+    return inside * torch.minimum(from_start, from_stop).clamp(max=1)
 
 
 Taps = tuple[Int[Tensor, "..."], Int[Tensor, "..."], Float32[Tensor, "..."], Float32[Tensor, "..."]]

@@ -5,6 +5,7 @@ is worked on only in its window (the cells of the prototypes where cropping leav
 that the window reaches). Here that is written plainly in NumPy; `masks_cpu` has the same functions compiled.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from torch import Tensor
 
 import yolact.detect.threads  # noqa: F401  # early, see there
 from yolact.boxes import window
+from yolact.detect.run_lengths import Region, encode_rle
 
-Region = tuple[int, int, int, int]
-"""(x1, y1, x2, y2) in whole pixels of the photograph; x2 and y2 are outside."""
+Cells = Sequence[Float32[np.ndarray, "_ _"]] | None
+"""The probabilities in the cells of each window, changed by a crop (`yolact.detect.crop`). None: as assembled."""
 
 
 def assemble_masks(
@@ -118,16 +120,13 @@ def assemble_window(
         return 1 / (1 + np.exp(-logits))
 
 
-def assemble_windows(
+def window_cells(
     prototypes: Float32[np.ndarray, "K Hp Wp"],
     coefficients: Float32[np.ndarray, "N K"],
     windows: Int32[np.ndarray, "N 4"],
-) -> Float32[np.ndarray, "N Hp Wp"]:
-    """All instances' probabilities, 0 outside the windows."""
-    masks = np.zeros((len(windows), *prototypes.shape[1:]), np.float32)
-    for i, (x1, y1, x2, y2) in enumerate(windows.tolist()):
-        masks[i, y1:y2, x1:x2] = assemble_window(prototypes, coefficients[i], windows[i])
-    return masks
+) -> list[Float32[np.ndarray, "_ _"]]:
+    """Each instance's probabilities in the cells of its window."""
+    return [assemble_window(prototypes, *row) for row in zip(coefficients, windows, strict=True)]
 
 
 def enlarge(
@@ -155,13 +154,15 @@ def soft_region(
     coefficients: Float32[np.ndarray, " K"],
     window: Int32[np.ndarray, "4"],
     image_size: tuple[int, int],
+    cells: Float32[np.ndarray, "_ _"] | None = None,
 ) -> tuple[Float32[np.ndarray, "h w"], Region]:
     """One instance's probabilities in the part of the photograph that can hold it, and that part."""
     grid = (prototypes.shape[1], prototypes.shape[2])
     x1, y1, x2, y2 = regions_of(window[None], grid, image_size)[0].tolist()
     if x1 == x2:
         return np.zeros((0, 0), np.float32), (0, 0, 0, 0)
-    cells = assemble_window(prototypes, coefficients, window)
+    if cells is None:
+        cells = assemble_window(prototypes, coefficients, window)
     return enlarge(cells, window, (x1, y1, x2, y2), grid, image_size), (x1, y1, x2, y2)
 
 
@@ -170,9 +171,10 @@ def region_mask(
     coefficients: Float32[np.ndarray, " K"],
     window: Int32[np.ndarray, "4"],
     image_size: tuple[int, int],
+    cells: Float32[np.ndarray, "_ _"] | None = None,
 ) -> tuple[Bool[np.ndarray, "h w"], Region]:
     """One instance's mask in the part of the photograph that can hold it, and that part."""
-    soft, region = soft_region(prototypes, coefficients, window, image_size)
+    soft, region = soft_region(prototypes, coefficients, window, image_size, cells)
     return soft > 0.5, region
 
 
@@ -181,11 +183,11 @@ def full_masks(
     coefficients: Float32[np.ndarray, "N K"],
     windows: Int32[np.ndarray, "N 4"],
     image_size: tuple[int, int],
+    cells: Cells = None,
 ) -> Bool[np.ndarray, "N H W"]:
     """The masks at the photograph's size."""
     masks = np.zeros((len(windows), *image_size), dtype=bool)
-    for i in range(len(windows)):
-        part, (x1, y1, x2, y2) = region_mask(prototypes, coefficients[i], windows[i], image_size)
+    for i, (part, (x1, y1, x2, y2)) in enumerate(_parts(prototypes, coefficients, windows, image_size, cells)):
         masks[i, y1:y2, x1:x2] = part
     return masks
 
@@ -195,10 +197,11 @@ def areas(
     coefficients: Float32[np.ndarray, "N K"],
     windows: Int32[np.ndarray, "N 4"],
     image_size: tuple[int, int],
+    cells: Cells = None,
 ) -> Int64[np.ndarray, " N"]:
     """Pixels of the photograph that each mask covers."""
-    parts = (region_mask(prototypes, *row, image_size)[0] for row in zip(coefficients, windows, strict=True))
-    return np.array([np.count_nonzero(part) for part in parts], dtype=np.int64)
+    parts = _parts(prototypes, coefficients, windows, image_size, cells)
+    return np.array([np.count_nonzero(part) for part, _ in parts], dtype=np.int64)
 
 
 def encode_rles(
@@ -206,29 +209,23 @@ def encode_rles(
     coefficients: Float32[np.ndarray, "N K"],
     windows: Int32[np.ndarray, "N 4"],
     image_size: tuple[int, int],
+    cells: Cells = None,
 ) -> list[dict[str, Any]]:
     """Each mask as a COCO run-length code: `{"size": [H, W], "counts": str}`."""
-    parts = (region_mask(prototypes, *row, image_size) for row in zip(coefficients, windows, strict=True))
+    parts = _parts(prototypes, coefficients, windows, image_size, cells)
     return [encode_rle(mask, region, image_size) for mask, region in parts]
 
 
-def encode_rle(mask: Bool[np.ndarray, "h w"], region: Region, image_size: tuple[int, int]) -> dict[str, Any]:
-    """COCO's compressed run-length encoding of a mask that is known in `region` and false elsewhere."""
-    from faster_coco_eval.core import mask as coco_mask
-
-    height, width = image_size
-    x1, y1, x2, y2 = region
-    # Runs go down the columns: whole columns of the region, then what lies left and right of it as two numbers.
-    columns = np.zeros((x2 - x1, height), dtype=bool)
-    columns[:, y1:y2] = mask.T
-    changes = np.flatnonzero(np.diff(columns.ravel(), prepend=False, append=False)) + x1 * height
-    counts = np.diff(changes, prepend=0, append=height * width)
-    if counts[-1] == 0:
-        counts = counts[:-1]
-    uncompressed: Any = {"size": [height, width], "counts": counts.tolist()}
-    encoded: Any = coco_mask.frPyObjects(uncompressed, height, width)
-    text = encoded["counts"]
-    return {"size": [height, width], "counts": text.decode() if isinstance(text, bytes) else text}
+def _parts(
+    prototypes: np.ndarray,
+    coefficients: np.ndarray,
+    windows: np.ndarray,
+    image_size: tuple[int, int],
+    cells: Cells,
+) -> Iterator[tuple[np.ndarray, Region]]:
+    """`region_mask` of each instance."""
+    for i in range(len(windows)):
+        yield region_mask(prototypes, coefficients[i], windows[i], image_size, None if cells is None else cells[i])
 
 
 def _mix(low: Float32[np.ndarray, "h w"], high: Float32[np.ndarray, "h w"], fraction: np.ndarray) -> np.ndarray:

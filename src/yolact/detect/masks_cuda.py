@@ -16,6 +16,7 @@ def mask_bits(
     coefficients: Float[Tensor, "B N K"],
     windows: Int32[Tensor, "B N 4"],
     image_size: ImageSize,
+    fading: bool = False,
 ) -> UInt8[Tensor, "B N H W8"]:
     """The masks at the photograph's size, eight pixels a byte: on CUDA by one kernel, elsewhere by PyTorch's own.
 
@@ -27,13 +28,14 @@ def mask_bits(
     Args:
         windows: (x1, y1, x2, y2) in cells of the prototypes, x2 and y2 outside: where masks are not cut away.
         image_size: (height, width) of the photographs in pixels.
+        fading: the crop `soft`, see `yolact.detect.mask_outputs.cropped_masks`; by PyTorch.
 
     Returns:
         W8 = ceil(W / 8) bytes a row, the first pixel in the highest bit, as `numpy.packbits` does; 0 beyond the width.
     """
-    if prototypes.is_cuda and HAS_TRITON and not torch.compiler.is_exporting():
+    if prototypes.is_cuda and HAS_TRITON and not fading and not torch.compiler.is_exporting():
         from yolact.detect.mask_kernel import mask_bits_triton, tile_size
 
         if tile_size((prototypes.shape[2], prototypes.shape[3]), image_size)[1] > 0:
             return mask_bits_triton(prototypes, coefficients, windows, *image_size)
-    return mask_bits_reference(prototypes, coefficients, windows, image_size)
+    return mask_bits_reference(prototypes, coefficients, windows, image_size, fading)

@@ -96,14 +96,22 @@ def to_outputs(detections: Detections, image_size: tuple[int, int], one_sided: b
     }
 
 
-def windows_of(detections: Detections) -> Int32[Tensor, "B N 4"]:
+def windows_of(detections: Detections, margin: float = 0.0) -> Int32[Tensor, "B N 4"]:
     """The cells of the prototypes that cropping keeps: (x1, y1, x2, y2), x2 and y2 outside; zeros if there are none.
 
     They are those of `yolact.boxes.window`: the box, widened by one cell.
+
+    Args:
+        margin: widen the part of the box that lies in the picture by this share of its sides at each end first.
     """
     cells = torch.tensor(detections.prototypes.shape[:-3:-1], device=detections.boxes.device)
-    start = torch.ceil(detections.boxes[..., :2] * cells - 1).clamp(min=0)
-    stop = torch.minimum(torch.ceil(detections.boxes[..., 2:] * cells + 1), cells)
+    top_left, bottom_right = detections.boxes[..., :2], detections.boxes[..., 2:]
+    if margin:
+        top_left, bottom_right = top_left.clamp(0, 1), bottom_right.clamp(0, 1)
+        more = margin * (bottom_right - top_left)
+        top_left, bottom_right = top_left - more, bottom_right + more
+    start = torch.ceil(top_left * cells - 1).clamp(min=0)
+    stop = torch.minimum(torch.ceil(bottom_right * cells + 1), cells)
     is_there = (start < stop).all(dim=-1) & detections.valid
     windows = torch.cat([start, stop], dim=-1)
     return torch.where(is_there[..., None], windows, torch.zeros_like(windows)).int()  # not a product: a box may be NaN

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from yolact.config import NmsKind
+from yolact.config import CropKind, NmsKind
 from yolact.data.annotations import annotated_size, read_image
 from yolact.data.ground_truth import GroundTruth, some
 from yolact.data.source import DataConfig, Source
@@ -40,6 +40,7 @@ def evaluate(
     image_ids: Collection[int] | None = None,
     out: Path | None = None,
     nms: NmsKind | None = None,
+    crop: CropKind | None = None,
     score_threshold: float = 0.15,
     batch_size: int = 1,
     progress: bool = True,
@@ -56,6 +57,7 @@ def evaluate(
         out: a folder for `evaluation.json`, `box_results.json` and `mask_results.json`, `precision_recall.png` and
             `.csv`, `confusion.png` and `.csv`, and `errors.html`.
         nms: None takes what the runtime was made for: the paper's, unless a graph was exported with another.
+        crop: how masks are cut, as of `Predictor.predict`.
         score_threshold: of the detections that leakage, confusions and errors are about, in 0..1; AP is of all.
         batch_size: images that go through the network together.
         progress: show a progress bar.
@@ -64,7 +66,6 @@ def evaluate(
         ValueError: no such split, a file that is not COCO's, or one that shares no class with the model.
     """
     source = annotated_source(data, split)
-    classes = data.classes if isinstance(data, DataConfig) else None
     if not 0 <= score_threshold <= 1:
         raise ValueError(f"score_threshold is {score_threshold}; it must be between 0 and 1")
     with ResultFiles(out) if out is not None else nullcontext() as results:
@@ -72,19 +73,19 @@ def evaluate(
             source.annotations,
             predictor.config,
             image_ids,
-            classes,
+            data.classes if isinstance(data, DataConfig) else None,
             apart=True,
             pictures=out is not None,
             score_threshold=score_threshold,
             results=results,
         )
-        readable: list[int] = []
-        unreadable: list[str] = []
+        readable, unreadable = [], []
         pictures = _read(evaluator.truth, source.images, readable, unreadable, progress)
         own = predictor.runtime.detect
         top_k = min(DETECTIONS, own.top_k)  # a graph may have been exported with fewer
-        options = {"score_threshold": 0.0, "top_k": top_k, "nms": nms or own.nms, "batch_size": batch_size}
-        for i, instances in enumerate(predictor.predict(pictures, **options)):
+        options = {"nms": nms or own.nms, "crop": crop, "batch_size": batch_size}
+        found = predictor.predict(pictures, score_threshold=0.0, top_k=top_k, **options)
+        for i, instances in enumerate(found):
             evaluator.update(readable[i], instances)
     evaluation = evaluator.compute()
     notes = (*evaluation.notes, *_notes(unreadable, top_k))

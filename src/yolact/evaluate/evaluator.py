@@ -20,6 +20,9 @@ from yolact.evaluate.result_files import ResultFiles
 from yolact.evaluate.scene import Objects, Scene, areas_of
 from yolact.instances import Instances
 
+Taken = tuple[dict[str, dict[int, bytes]], dict[int, tuple[int, int] | None]]
+"""Of each comparison and image, what was judged; and the (height, width) of these images."""
+
 
 class CocoEvaluator:
     """Takes the detections of images one by one and compares each with a COCO annotation file at once.
@@ -87,6 +90,21 @@ class CocoEvaluator:
             self._write(image_id, scene, self.results)
         if self.apart:
             self._look_closer(image_id, scene, instances.image)
+
+    def taken(self) -> Taken:
+        """What is kept of the images given so far, for `join` of another evaluator of the same file and classes."""
+        sizes = {image_id: self.truth.size(image_id) for image_id in self._records["box"]}
+        return {kind: dict(records) for kind, records in self._records.items()}, sizes
+
+    def join(self, taken: Taken) -> None:
+        """Take what another evaluator has taken, as if it had been given here; precision only, not `apart`."""
+        assert not self.apart
+        records, sizes = taken
+        for kind, of_images in records.items():
+            self._records[kind].update(of_images)
+        for image_id, size in sizes.items():
+            if size is not None and self.truth.size(image_id) is None:
+                self.truth.images[image_id].update(zip(("height", "width"), size, strict=True))
 
     def compute(self) -> Evaluation:
         """The figures. Images that were not given count as images without detections."""

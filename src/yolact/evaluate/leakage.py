@@ -1,4 +1,4 @@
-"""Where the pixels of masks lie that are not on their object, and what objects lose to their boxes."""
+"""Where the pixels of masks lie that are not on their object, and what objects lose to the crop."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from yolact.evaluate.pairing import Pairing
 from yolact.evaluate.scene import Scene, areas_of, shared_pixels
 
 CLIPPED = 0.01
-"""A mask counts as clipped by its box from this share of its object on."""
+"""A mask counts as clipped by its crop from this share of its object on."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Leakage:
     """Share of the object's pixels that the mask has, mean over pairs, in 0..1."""
 
     cut: float
-    """That the mask would have, had its box not cut them away."""
+    """That the mask would have, had its crop not cut them away."""
 
     missed: float
     """That the mask does not have, cropped or not. These three together are 1."""
 
     clipped: float
-    """Share of the pairs where the box cuts away `CLIPPED` of the object or more."""
+    """Share of the pairs where the crop cuts away `CLIPPED` of the object or more."""
 
     empty: int
     """Masks without a pixel; they are in the object's shares only."""
@@ -65,7 +65,7 @@ class Leakage:
             lines.append(f"  {name:28}{percent(share.own)}{percent(share.others)}{percent(share.background, 12)}")
         lines += ["", f"{'what masks have of their object':30}{'has':>7}{'cut off':>8}{'misses':>12}"]
         lines.append(f"{'':30}{percent(self.covered)}{percent(self.cut)}{percent(self.missed, 12)}")
-        clipped = f"{percent(self.clipped, 0)} % lose {CLIPPED:.0%} or more of their object to their box"
+        clipped = f"{percent(self.clipped, 0)} % lose {CLIPPED:.0%} or more of their object to the crop"
         return [*lines, f"  of {self.pairs} masks; {clipped}" + (f"; empty: {self.empty}" if self.empty else "")]
 
 
@@ -91,7 +91,7 @@ class LeakageSums:
         found, own_objects = scene.found[rows], [objects.codes[column] for column in columns]
         everywhere = np.array([[0.0, 0.0, *found.image_size[::-1]]]).repeat(len(rows), axis=0)
         forms = [[scene.codes[row] for row in rows]]
-        forms += [found.recropped(boxes).rles() for boxes in (objects.boxes[columns], everywhere)]
+        forms += [found.recropped(objects.boxes[columns]).rles(), found.recropped(everywhere, "box").rles()]
         own = np.array([list(map(shared_pixels, codes, own_objects)) for codes in forms])
         annotated = coco_mask.merge(objects.codes)
         for sums, codes, on_own in zip(self.masks, forms, own, strict=True):

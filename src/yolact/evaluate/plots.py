@@ -1,16 +1,21 @@
 """Precision over recall, and the confusion table, as pictures."""
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from yolact.evaluate.confusion import Confusion
 from yolact.evaluate.precision import RECALLS, Precision
+from yolact.printable import printable
 from yolact.whole_files import written_whole
 
 CURVES = (0.5, 0.75, 0.9)
 """IoU of the curves."""
+
+LONGEST_TICK = 40
+"""Letters of a class's name."""
 
 NUMBERED = 20
 """Up to this many classes, a plotted table has numbers in its cells."""
@@ -44,7 +49,8 @@ def plot_confusion(path: Path, confusion: Confusion) -> None:
     """The table as a PNG: colors are shares of a class's objects, numbers are counts."""
     from matplotlib.figure import Figure
 
-    counts, names = confusion.counts, (*confusion.classes, "nothing")
+    counts, classes = confusion.counts, [printable(name)[:LONGEST_TICK] for name in confusion.classes]
+    names = (*classes, "nothing")
     sums = counts.sum(axis=1, keepdims=True)
     size = min(max(4.0, 1.5 + 0.45 * len(names)), 18.0)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
@@ -53,7 +59,7 @@ def plot_confusion(path: Path, confusion: Confusion) -> None:
     shares[-1] = 0  # what is no object has no share
     picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     letters = 9 if len(names) <= NUMBERED else 6
-    axis.set_xticks(range(len(names)), [*confusion.classes, "missed"], rotation=90, fontsize=letters, parse_math=False)
+    axis.set_xticks(range(len(names)), [*classes, "missed"], rotation=90, fontsize=letters, parse_math=False)
     axis.set_yticks(range(len(names)), names, fontsize=letters, parse_math=False)
     axis.set(xlabel="detected as", ylabel="object")
     if len(names) <= NUMBERED + 1:
@@ -61,5 +67,6 @@ def plot_confusion(path: Path, confusion: Confusion) -> None:
             color = "white" if shares[i, j] > 0.6 else "black"
             axis.text(j, i, str(counts[i, j]), ha="center", va="center", color=color, fontsize=letters)
     figure.colorbar(picture, label="share of the class's objects", shrink=0.8)
-    with written_whole(path) as unfinished:
+    with written_whole(path) as unfinished, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box is drawn for it
         figure.savefig(unfinished, dpi=150)

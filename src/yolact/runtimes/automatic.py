@@ -11,6 +11,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +28,9 @@ from yolact.whole_files import written_whole
 
 ROUNDS, WARM_UP = 5, 2
 """Photographs that each runtime is timed on, and before that."""
+
+MOST_KEPT = 32
+"""Graphs, and choices, that stay in the cache: those that were used last."""
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 """On whose versions a graph and a choice depend."""
@@ -106,7 +110,17 @@ def _exported(
         prepared = network if precision == "float32" else copy.deepcopy(network).to(getattr(torch, precision))
         detect = DetectConfig(top_k=DetectConfig().candidates)  # enough to choose classes
         write(Deployable(prepared, detect, plain=plain), path)
+    _keep_the_latest(path)
     return path
+
+
+def _keep_the_latest(used: Path) -> None:
+    """Remove what was not used for longest. By order alone: a clock that was set anew costs a graph at most."""
+    with suppress(OSError):  # a cache that is read only, or shared with somebody else
+        used.touch()
+        by_use = sorted(used.parent.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
+        for file in [file for file in by_use if file != used][MOST_KEPT - 1 :]:
+            file.unlink()
 
 
 def _remembered(key: str, openers: dict[RuntimeKind, Callable[[], Runtime]]) -> Runtime | None:
@@ -138,10 +152,10 @@ def _measured(key: str, openers: dict[RuntimeKind, Callable[[], Runtime]]) -> Ru
     typical: dict[RuntimeKind, float] = {kind: median(times) for kind, times in seconds.items()}
     best = min(typical, key=lambda kind: typical[kind])
     _log.info("%s", ", ".join(f"{kind} {1000 * value:.0f} ms" for kind, value in typical.items()))
-    path = _choices_file()
+    path, kept = _choices_file(), dict(list(_choices().items())[1 - MOST_KEPT :])
     try:
         with written_whole(path) as unfinished:
-            unfinished.write_text(json.dumps({**_choices(), key: best}, indent=1))
+            unfinished.write_text(json.dumps(kept | {key: best}, indent=1))
     except OSError as error:  # a read-only home should not keep anyone from predicting
         _log.warning("cannot keep the choice (%s); set YOLACT_CACHE to a folder that can be written", error)
     return runtimes[best]

@@ -1,6 +1,5 @@
 """A PyTorch program: written as `.pt2`, and run by PyTorch without any code of this package."""
 
-import json
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,6 +15,8 @@ from yolact.deployable import SIDES, Deployable, Operation, to_program
 from yolact.device import choose_device
 from yolact.runtimes import Precision, UnfitPhotographError
 from yolact.runtimes.exported import METADATA, Description, GraphRuntime, Outputs
+from yolact.runtimes.program_check import checked_program
+from yolact.weights_file import LONGEST_CONFIG
 from yolact.whole_files import written_whole
 
 PLAIN: tuple[Operation, ...] = ("deformable",)
@@ -81,15 +82,9 @@ class TorchExportRuntime(GraphRuntime):
 
 
 def _load(path: Path) -> ExportedProgram:
-    """The program, if it brings no code of its own: PyTorch would run what is pickled in it."""
+    """The program, if it brings no code of its own: PyTorch would run it."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            tables = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
-        entries = [entry for table in tables for entry in table.get("config", {}).values()]
-        if any(entry.get("use_pickle", True) for entry in entries) or any("custom_obj" in name for name in names):
-            raise ValueError("it holds pickled objects, which could run code")
-        return torch.export.load(path)
+        return torch.export.load(checked_program(path))
     except Exception as error:  # PyTorch raises many kinds
         raise ValueError(f"{path} is damaged, or no program that this package wrote: {error or type(error)}") from error
 
@@ -115,6 +110,8 @@ def _description(path: Path) -> Description:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {Path(name).name: name for name in archive.namelist() if "/extra/" in f"/{name}"}
+            if any(archive.getinfo(name).file_size > LONGEST_CONFIG for name in names.values()):
+                raise ValueError(f"{path} says more about itself than any graph of ours; export it again")
             metadata = {key: archive.read(names[key]).decode() for key in METADATA if key in names}
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged, incomplete, or no program of PyTorch; export it again") from error

@@ -114,6 +114,32 @@ def test_with_one_class_each_instance_has_a_color():
         colors([0], [0], 1, "rainbow")
 
 
+def track_colors(tracks: list[int], color_by="auto"):
+    boxes, labels = np.zeros((len(tracks), 4), dtype=np.float32), np.zeros(len(tracks), dtype=np.int64)
+    return instance_colors(labels, boxes, 80, color_by, np.array(tracks, dtype=np.int64))
+
+
+def test_a_track_keeps_its_color():
+    assert track_colors([5, 1, 3]) == [track_colors([i])[0] for i in (5, 1, 3)]
+    assert len(set(track_colors(list(range(40)), "track"))) == 40
+    assert track_colors([1, 2, 3], "class") != track_colors([1, 2, 3])
+    with pytest.raises(ValueError, match="nothing was tracked"):
+        colors([0], [0], 80, "track")
+
+
+def test_labels_show_the_track():
+    image, one = np.zeros((200, 200, 3), dtype=np.uint8), np.ones(1, dtype=np.float32)
+    boxes, label = np.array([[40, 40, 160, 160]], dtype=np.float32), np.zeros(1, dtype=np.int64)
+    style = Style(color_by="class")
+    drawn = [
+        np.asarray(draw(image, disc()[None], boxes, label, one, names, style, tracks))
+        for names, tracks in ((("a",), None), (("a",), label), (("a",), label + 3), (("a 3",), None))
+    ]
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+    assert (drawn[2] == drawn[3]).all()
+
+
 def test_cut_out_is_tight_and_soft():
     image = np.random.default_rng(0).integers(0, 256, (240, 240, 3), dtype=np.uint8)
     cut = cut_out(image, disc())

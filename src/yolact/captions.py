@@ -1,6 +1,7 @@
 """Captions on a picture: beside what they name, never on each other, in letters that stand out from their ground."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ Anchor = tuple[float, float, float, float, float]
 """What a caption is placed by: x1, y1, x2, y2 of what one sees of an instance, and x of its topmost part; in pixels."""
 
 
+@lru_cache(16)
 def load_font(path: Path | None, size: float) -> ImageFont.FreeTypeFont:
     if path is None:
         font = ImageFont.load_default(size)
@@ -52,7 +54,7 @@ def arrange(
     height = ascent + descent + _padding(font)
     taken: list[Rectangle | None] = []
     for text, anchor in zip(texts, anchors, strict=True):
-        width = int(np.ceil(font.getlength(text))) + 2 * _padding(font)
+        width = int(np.ceil(_length(text, font))) + 2 * _padding(font)
         if width > size[0] or height > size[1]:
             taken.append(None)
             continue
@@ -111,13 +113,31 @@ def _overlap(a: Rectangle, b: Rectangle) -> bool:
 def _write(picture: Image.Image, spot: Rectangle, text: str, color: Color, font: ImageFont.FreeTypeFont) -> None:
     """A rounded plate in the instance's color, with the caption in black or white, whichever is easier to read."""
     x1, y1, x2, y2 = spot
-    pad, finer = _padding(font), 4
-    plate = Image.new("L", ((x2 - x1) * finer, (y2 - y1) * finer))
+    picture.paste(color, (x1, y1), _plate(x2 - x1, y2 - y1, _padding(font)))
+    picture.paste(ink_on(color), (x1, y1), _letters(text, x2 - x1, y2 - y1, font))
+
+
+@lru_cache(512)  # a video has the same captions again and again
+def _plate(width: int, height: int, pad: int) -> Image.Image:
+    finer = 4
+    plate = Image.new("L", (width * finer, height * finer))
     ImageDraw.Draw(plate).rounded_rectangle((0, 0, plate.width - 1, plate.height - 1), pad * finer, fill=240)
-    picture.paste(color, (x1, y1), plate.resize((x2 - x1, y2 - y1), Image.Resampling.BOX))
-    ImageDraw.Draw(picture).text((x1 + pad, y1 + pad / 2), text, fill=ink_on(color), font=font)
+    return plate.resize((width, height), Image.Resampling.BOX)
 
 
+@lru_cache(2048)
+def _letters(text: str, width: int, height: int, font: ImageFont.FreeTypeFont) -> Image.Image:
+    letters, pad = Image.new("L", (width, height)), _padding(font)
+    ImageDraw.Draw(letters).text((pad, pad / 2), text, fill=255, font=font)
+    return letters
+
+
+@lru_cache(2048)
+def _length(text: str, font: ImageFont.FreeTypeFont) -> float:
+    return font.getlength(text)
+
+
+@lru_cache(256)
 def ink_on(color: Color) -> Color:
     """Black or white, whichever has more contrast with this ground (WCAG 2)."""
     return (0, 0, 0) if _luminance(color) > 0.179 else (255, 255, 255)

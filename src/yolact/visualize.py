@@ -1,22 +1,17 @@
-"""Drawing instances on photographs.
+"""Drawing instances on photographs: their masks, their names, and colors that tell them apart."""
 
-Edges come from the soft masks, not from their binary form: each is treated as a smooth surface (a cubic B-spline over
-the prototype grid), whose height and slope together tell how far a pixel is from the outline, so that fill and line are
-anti-aliased at any size of photograph. Work goes in strips of rows, and memory stays small.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 from PIL import Image, ImageDraw
 
 from yolact import captions
-from yolact.captions import Color, Rectangle
+from yolact.captions import Color
+from yolact.painting import coverage, distance_inside, extent_of, paint, strips
+from yolact.printable import printable
 
 PALETTE: tuple[Color, ...] = (
     (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178),
@@ -27,7 +22,8 @@ PALETTE: tuple[Color, ...] = (
 SHADES = (0.0, 0.35, -0.3)
 """Neighbors of one class take turns: its color as it is, mixed with this much white, and with this much black."""
 
-STRIP_ROWS = 256
+UNFOLLOWED: Color = (170, 170, 170)
+"""Of instances without a track, where colors tell tracks apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +43,10 @@ class Style:
     scores: bool = True
     """Put the score behind the name."""
 
-    color_by: Literal["auto", "class", "instance"] = "auto"
+    color_by: Literal["auto", "class", "instance", "track"] = "auto"
     """`class`: a color a class, the same in every picture, and a shade of it for neighbors. `instance`: a color an
-    instance, from left to right. `auto`: by class, or by instance where the model knows one class only."""
+    instance, from left to right. `track`: a color a track, the same in every frame. `auto`: by track where there are
+    track ids, else by class, or by instance where the model knows one class only."""
 
     font: Path | None = None
     """A TrueType or OpenType file; needed for names in other than Latin letters."""
@@ -72,6 +69,7 @@ def draw(
     scores: Float32[np.ndarray, " N"],
     class_names: tuple[str, ...],
     style: Style,
+    track_ids: Int64[np.ndarray, " N"] | None = None,
 ) -> Image.Image:
     """A copy of the photograph with instances drawn on it, small ones over large ones.
 
@@ -81,13 +79,14 @@ def draw(
         boxes: in pixels of the photograph.
         labels: index into `class_names`, from 0.
         scores: in 0..1.
+        track_ids: from 1, written behind the name; 0 for none.
     """
     canvas = image.copy()
     side = float(np.sqrt(image.shape[0] * image.shape[1])) * style.scale
     line = max(side / 320, 1.25)
-    colors = instance_colors(labels, boxes, len(class_names), style.color_by)
+    colors = instance_colors(labels, boxes, len(class_names), style.color_by, track_ids)
     for i in np.argsort(-soft_masks.sum(axis=(1, 2)), kind="stable"):
-        _paint(canvas, soft_masks[i], colors[i], style.opacity, line if style.outlines else 0.0)
+        paint(canvas, soft_masks[i], colors[i], style.opacity, line if style.outlines else 0.0)
     picture = Image.fromarray(canvas)
     if style.boxes:
         pen = ImageDraw.Draw(picture)
@@ -95,7 +94,9 @@ def draw(
             if x1 <= x2 and y1 <= y2:  # parity mode leaves boxes beyond the image inside out
                 pen.rectangle((x1, y1, x2, y2), outline=color, width=max(round(line), 1))
     if style.labels:
-        texts = [class_names[label] for label in labels.tolist()]
+        texts = [printable(class_names[label]) for label in labels.tolist()]
+        if track_ids is not None:
+            texts = [f"{text} {track or ''}".rstrip() for text, track in zip(texts, track_ids.tolist(), strict=True)]
         if style.scores:
             texts = [f"{text} {score:.0%}" for text, score in zip(texts, scores.tolist(), strict=True)]
         anchors = [captions.anchor_of(mask, box, canvas.shape) for mask, box in zip(soft_masks, boxes, strict=True)]
@@ -107,11 +108,11 @@ def draw(
 def cut_out(image: UInt8[np.ndarray, "H W 3"], soft_mask: Float32[np.ndarray, "Hp Wp"]) -> Image.Image:
     """An instance alone: RGBA, as large as the instance (one transparent pixel if its mask is empty)."""
     size = image.shape[:2]
-    x1, y1, x2, y2 = _extent(soft_mask, size, margin=1)
+    x1, y1, x2, y2 = extent_of(soft_mask, size, margin=1)
     alpha = np.zeros((y2 - y1, x2 - x1), dtype=np.uint8)
-    for top, bottom in _strips(y1, y2):
-        distance = _distance_inside(soft_mask, (x1, top, x2, bottom), size)
-        alpha[top - y1 : bottom - y1] = np.rint(255 * _coverage(distance))
+    for top, bottom in strips(y1, y2):
+        distance = distance_inside(soft_mask, (x1, top, x2, bottom), size)
+        alpha[top - y1 : bottom - y1] = np.rint(255 * coverage(distance))
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     if len(rows) == 0:
         return Image.new("RGBA", (1, 1))
@@ -124,10 +125,15 @@ def instance_colors(
     boxes: Float32[np.ndarray, "N 4"],
     num_classes: int,
     color_by: str,
+    track_ids: Int64[np.ndarray, " N"] | None = None,
 ) -> list[Color]:
     """A color for each instance, as `Style.color_by` says; taken in turns from left to right, so neighbors differ."""
-    if color_by not in ("auto", "class", "instance"):
-        raise ValueError(f"color_by is {color_by!r}; choose auto, class or instance")
+    if color_by not in ("auto", "class", "instance", "track"):
+        raise ValueError(f"color_by is {color_by!r}; choose auto, class, instance or track")
+    if color_by == "track" and track_ids is None:
+        raise ValueError("color_by is 'track', but nothing was tracked; choose auto, class or instance")
+    if color_by in ("auto", "track") and track_ids is not None:
+        return [_track_color(track) for track in track_ids.tolist()]
     by_instance = color_by == "instance" or (color_by == "auto" and num_classes == 1)
     colors: list[Color] = [PALETTE[0]] * len(labels)
     turns: dict[int, int] = {}
@@ -138,6 +144,13 @@ def instance_colors(
         cycle, color = _palette_color(turn if by_instance else int(labels[i]))
         colors[i] = _shade(color, SHADES[(cycle if by_instance else turn + cycle) % len(SHADES)])
     return colors
+
+
+def _track_color(track: int) -> Color:
+    if track == 0:
+        return UNFOLLOWED
+    cycle, color = _palette_color(track - 1)
+    return _shade(color, SHADES[cycle % len(SHADES)])
 
 
 def _palette_color(number: int) -> tuple[int, Color]:
@@ -152,88 +165,3 @@ def _shade(color: Color, amount: float) -> Color:
     target = 255 if amount > 0 else 0
     red, green, blue = (round(channel + (target - channel) * abs(amount)) for channel in color)
     return red, green, blue
-
-
-def _paint(
-    canvas: UInt8[np.ndarray, "H W 3"],
-    soft_mask: Float32[np.ndarray, "Hp Wp"],
-    color: Color,
-    opacity: float,
-    line: float,
-) -> None:
-    """Fill a mask and draw its outline, in place. The line lies inside the mask, so that neighbors stay apart."""
-    size = canvas.shape[:2]
-    x1, y1, x2, y2 = _extent(soft_mask, size, margin=1)
-    for top, bottom in _strips(y1, y2):
-        distance = _distance_inside(soft_mask, (x1, top, x2, bottom), size)
-        alpha = opacity * _coverage(distance)
-        if line:
-            alpha = np.maximum(alpha, _coverage(distance) * _coverage(line - distance))
-        strip = canvas[top:bottom, x1:x2]
-        for channel, value in enumerate(color):
-            strip[..., channel] = np.rint(strip[..., channel] + alpha * (np.float32(value) - strip[..., channel]))
-
-
-def _coverage(distance: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """How much of each pixel lies inside an edge that is this far from its center."""
-    return (distance + 0.5).clip(0, 1)
-
-
-def _strips(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    for top in range(start, stop, STRIP_ROWS):
-        yield top, min(top + STRIP_ROWS, stop)
-
-
-def _extent(mask: Float32[np.ndarray, "Hp Wp"], image_size: tuple[int, int], margin: int) -> Rectangle:
-    """(x1, y1, x2, y2) in pixels around the mask's cells above zero and `margin` cells more; zeros if none is."""
-    ends = []
-    for axis, size in ((0, image_size[1]), (1, image_size[0])):
-        cells = np.flatnonzero(mask.any(axis=axis))
-        if len(cells) == 0:
-            return 0, 0, 0, 0
-        scale = size / mask.shape[1 - axis]
-        ends.append((max(int((cells[0] - margin) * scale), 0), min(int((cells[-1] + 1 + margin) * scale) + 1, size)))
-    (x1, x2), (y1, y2) = ends
-    return x1, y1, x2, y2
-
-
-def _distance_inside(
-    mask: Float32[np.ndarray, "Hp Wp"], part: Rectangle, image_size: tuple[int, int]
-) -> Float32[np.ndarray, "h w"]:
-    """About how many pixels each pixel is inside the mask's outline, below 0 outside; right near the outline."""
-    x1, y1, x2, y2 = part
-    top, rows, row_slopes = _spline(mask.shape[0], image_size[0], y1, y2)
-    left, columns, column_slopes = _spline(mask.shape[1], image_size[1], x1, x2)
-    cells = mask[top : top + rows.shape[1], left : left + columns.shape[1]]
-    along_columns = _product(cells, columns.T)
-    height = _product(rows, along_columns)
-    slope_y, slope_x = _product(row_slopes, along_columns), _product(rows, _product(cells, column_slopes.T))
-    return (height - 0.5) / np.maximum(np.sqrt(slope_x * slope_x + slope_y * slope_y), 1e-6)
-
-
-def _product(a: Float32[np.ndarray, "h n"], b: Float32[np.ndarray, "n w"]) -> Float32[np.ndarray, "h w"]:
-    """`a @ b`. OpenCV's needs no threads for such thin matrices; numpy's, on a busy machine, waits for its own."""
-    nothing = np.empty((0, 0), dtype=np.float32)
-    return cv2.gemm(np.ascontiguousarray(a), np.ascontiguousarray(b), 1.0, nothing, 0.0)
-
-
-def _spline(cells: int, pixels: int, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """A uniform cubic B-spline over `cells` at the centers of pixels start to stop, ends repeated.
-
-    Returns:
-        The first cell that counts, the weights of the cells from there on (one row a pixel), and their derivative by
-        pixels.
-    """
-    position = (np.arange(start, stop) + 0.5) * (cells / pixels) - 0.5
-    nearest = np.floor(position).astype(np.int64)
-    t = position - nearest
-    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    slopes = (-3 * (1 - t) ** 2, 9 * t**2 - 12 * t, -9 * t**2 + 6 * t + 3, 3 * t**2)
-    first, last = max(int(nearest[0]) - 1, 0), min(int(nearest[-1]) + 2, cells - 1)
-    values, derivative = np.zeros((2, stop - start, last - first + 1), dtype=np.float32)
-    row = np.arange(stop - start)
-    for offset, weight, slope in zip((-1, 0, 1, 2), weights, slopes, strict=True):
-        cell = (nearest + offset).clip(first, last) - first
-        np.add.at(values, (row, cell), weight / 6)
-        np.add.at(derivative, (row, cell), slope / 6 * (cells / pixels))
-    return first, values, derivative

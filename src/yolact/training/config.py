@@ -128,7 +128,10 @@ class TrainConfig:
     """`auto`, `cpu`, `cuda` or `mps`."""
 
     devices: int = 1
-    """How many of them, on this machine. Under torchrun, its own number counts."""
+    """How many of them, on this machine. Under torchrun and Ray, their own number counts."""
+
+    timeout: float = 600.0
+    """Seconds that processes which train together wait for each other; then the run ends, as one of them is gone."""
 
     seed: int = 0
     """Of the first weights, the order of the images and their augmentation."""
@@ -149,7 +152,7 @@ class TrainConfig:
             _check(value is None or value >= 1, f"{field} is {value}; it must be at least 1")
         batch = self.batch_size
         _check(batch == "auto" or batch >= 1, f"batch_size is {batch}; it must be at least 1, or auto")  # type: ignore[operator]
-        for field in ("learning_rate", "gradient_clip"):
+        for field in ("learning_rate", "gradient_clip", "timeout"):
             value = getattr(self, field)
             _check(value is None or value > 0, f"{field} is {value}; it must be above 0")
         for field in ("warmup_steps", "workers", "weight_decay", "semantic_weight", "pictures", "seed"):

@@ -67,6 +67,8 @@ class TrainingModule(lightning.LightningModule):
                 " needs at least 256: give a larger --image-size or a smaller --multi-scale"
             )
         self.register_buffer("_sums", torch.zeros(len(self._loss_names) + 1), persistent=False)
+        # DistributedDataParallel gives all processes the first one's buffers before each step; these are their own.
+        self._ddp_params_and_buffers_to_ignore = ["_sums"]
 
     def on_fit_start(self) -> None:
         if self.config.precision == "bf16" and self.device.type == "cpu":
@@ -226,8 +228,10 @@ class CocoData(lightning.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         if self.val is None:
             return []
-        samples = EvaluationSamples(self.val, self.model_config)
-        return evaluation_loader(samples, self.config.images, min(self.config.workers, 2))
+        assert self.trainer is not None
+        samples, trainer = EvaluationSamples(self.val, self.model_config), self.trainer
+        workers = min(self.config.workers, 2)
+        return evaluation_loader(samples, self.config.images, workers, trainer.global_rank, trainer.world_size)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         images, rest = batch

@@ -45,6 +45,17 @@ class Pictures:
             return
         self._found[image_id] = _tile(instances[instances.scores >= SHOWN_SCORE].plot(image))
 
+    def taken(self) -> dict[int, Image.Image]:
+        """What was added so far, by image id, for `join` of another process."""
+        return dict(self._found)
+
+    def join(self, taken: dict[int, Image.Image]) -> None:
+        found = self._found | taken
+        self._found = {image_id: found[image_id] for image_id in self.places if image_id in found}
+
+    def forget(self) -> None:
+        self._found = {}
+
     def save(self, step: int) -> Image.Image | None:
         """Write the sheet, and return it; None if nothing was added."""
         if not self._found:

@@ -49,6 +49,12 @@ class Record:
         with written_whole(folder / RECORD) as unfinished:
             unfinished.write_text(json.dumps(content, indent=2))
 
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What must be the same for all processes that train together; where each caches and reads is its own."""
+        recipe = {name: value for name, value in self.train.to_dict().items() if name not in ("cache", "init")}
+        versions = {name: self.environment.get(name) for name in ("torch", *PACKAGES)}
+        return {"data": self.fingerprints, "recipe": recipe, "network": self.model.to_dict(), "versions": versions}
+
     @classmethod
     def read(cls, folder: Path) -> "Record":
         """
@@ -60,8 +66,8 @@ class Record:
             model, train = ModelConfig.from_dict(content["model"]), TrainConfig.from_dict(content["train"])
             rest = (content[name] for name in ("processes", "environment", "fingerprints"))
             return cls(content["data"], model, train, *rest)
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{folder / RECORD} cannot be used ({type(error).__name__}: {error})") from None
+        except (OSError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+            raise ValueError(f"{folder / RECORD} cannot be used ({type(error).__name__}: {str(error)[:200]})") from None
 
 
 def environment() -> dict[str, Any]:

@@ -53,9 +53,8 @@ class Recovery(Callback):
 
     def _roll_back(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> int:
         """Returns the step that the state is of."""
-        # Written by this very run: it holds optimizers, which weights_only refuses.
         good = self.out / GOOD_STATE
-        state = torch.load(good if good.exists() else self.out / STATE, map_location="cpu", weights_only=False)
+        state = torch.load(good if good.exists() else self.out / STATE, map_location="cpu", weights_only=True)
         if self.averaged is None:
             pl_module.load_state_dict(state["state_dict"])
         else:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ STATE = "last.ckpt"
 GOOD_STATE = "good.ckpt"
 """The last of these states that the next step proved good."""
 
+AT_ONCE_SECONDS = 1.0
+"""Signals that come this quickly after another are one wish."""
+
 
 class Stopped(Exception):  # noqa: N818 - it is no error
     """Ends the fit after the state was saved. No KeyboardInterrupt, as Lightning would end the process."""
@@ -45,10 +49,25 @@ class SaveLast(Callback):
     a run that was interrupted would go back to others than one that was not.
     """
 
-    def __init__(self, out: Path, averaged: AveragedWeights | None, save_every: int, accumulate: int) -> None:
+    def __init__(
+        self,
+        out: Path,
+        averaged: AveragedWeights | None,
+        save_every: int,
+        accumulate: int,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """
+        Args:
+            stop: once it is set, by another thread, the run ends as on Ctrl-C.
+        """
+        self.stop = stop
         self.out, self.averaged = out, averaged
         self.save_every, self.accumulate = save_every, accumulate
         self.stopping = self.heeding = False
+        self.asked: float | None = None
+        """When this process was asked to stop; all stop once they have agreed."""
+
         self.is_regular = self.is_in_doubt = False
         """Whether the last state was due, and whether the step after it is still to come."""
 
@@ -121,7 +140,9 @@ class SaveLast(Callback):
 
     def _agree(self, trainer: lightning.Trainer) -> None:
         """Stop together: a signal may have reached one process only, or one of them a step later."""
-        self.stopping = trainer.strategy.reduce_boolean_decision(self.stopping, all=False)
+        asked = self.asked is not None or (self.stop is not None and self.stop.is_set())
+        # Not kept in one place with what was asked: a signal that comes while this waits for others would be lost.
+        self.stopping = trainer.strategy.reduce_boolean_decision(asked, all=False)
 
     @contextmanager
     def heeding_interrupts(self) -> Iterator[None]:
@@ -139,7 +160,10 @@ class SaveLast(Callback):
                 signal.signal(number, handler)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.stopping:
-            raise KeyboardInterrupt
-        self.stopping = True
+        if self.asked is not None:
+            # torchrun and job schedulers pass on what a terminal, or they themselves, have sent to all already.
+            if time.monotonic() - self.asked > AT_ONCE_SECONDS:
+                raise KeyboardInterrupt
+            return
+        self.asked = time.monotonic()
         rank_zero_only(print)("\nsaving after this step; once more stops at once, without", flush=True)

@@ -6,17 +6,21 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from tqdm import tqdm
 
 from yolact.data.loader import Share
 from yolact.training.config import TrainConfig
 from yolact.training.progress import Waiting
+from yolact.training.together import launched
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """Lightning's names."""
@@ -33,12 +37,16 @@ ADVICE = (
 """How Lightning's warnings begin that are not for users."""
 
 
-def processes(config: TrainConfig) -> tuple[int, int]:
-    """Devices on each machine, and machines. torchrun has started the processes already, and says how many."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return config.devices, 1
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    return here, int(os.environ["WORLD_SIZE"]) // here
+class Launched(TorchElasticEnvironment):
+    """Processes that torchrun or Ray has started, which Ray need not spread evenly over the machines."""
+
+    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+        """Lightning would insist on as many on each."""
+
+
+def processes(config: TrainConfig) -> int:
+    """How many train together. torchrun or Ray has started them, if any, and says how many there are."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else config.devices
 
 
 def build_trainer(
@@ -51,8 +59,9 @@ def build_trainer(
     validates: bool,
 ) -> lightning.Trainer:
     """Epochs become steps, so that both ways to say how long to train are one."""
-    devices, machines = processes(config)
-    batches = Share(config.images, 0, devices * machines, config.accumulate).batches(images)
+    together = processes(config)
+    devices = int(os.environ["LOCAL_WORLD_SIZE"]) if launched() else config.devices
+    batches = Share(config.images, 0, together, config.accumulate).batches(images)
     steps = config.epochs * batches // config.accumulate if config.steps is None else config.steps
     with quiet():
         return lightning.Trainer(
@@ -60,7 +69,9 @@ def build_trainer(
             max_epochs=-1,
             accelerator=config.device,
             devices=devices,
-            num_nodes=machines,
+            num_nodes=-(-together // devices),
+            strategy=DDPStrategy(timeout=timedelta(seconds=config.timeout)) if together > 1 else "auto",
+            plugins=[Launched()] if launched() else None,
             precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
             gradient_clip_val=config.gradient_clip,
             accumulate_grad_batches=config.accumulate,

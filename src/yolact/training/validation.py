@@ -19,6 +19,7 @@ from yolact.instances import Instances
 from yolact.structures import RawOutput
 from yolact.training.module import TrainingModule
 from yolact.training.pictures import Pictures
+from yolact.training.together import gathered, spread
 
 
 class Validation(Callback):
@@ -49,6 +50,14 @@ class Validation(Callback):
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         self.evaluator = CocoEvaluator(self.annotation_file, pl_module.network.config, self.image_ids)
 
+    def on_validation_batch_start(  # type: ignore[override]
+        self, trainer: lightning.Trainer, pl_module: TrainingModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if batch_idx == 0:
+            # Each process averages the statistics of batch norm over its own images; the first one's are saved.
+            for buffer in pl_module.network.buffers():
+                spread(buffer)
+
     def on_validation_batch_end(  # type: ignore[override]
         self,
         trainer: lightning.Trainer,
@@ -70,16 +79,13 @@ class Validation(Callback):
             self.pictures.add(sample.image_id, instances)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
-        assert self.evaluator is not None
-        figures = self.evaluator.compute()
+        figures = self._figures(trainer)
         self.evaluator, self.measured_at = None, trainer.global_step
         for kind in ("box", "mask"):
             for name, value in figures[kind].items():
                 shown = kind == "mask" and name in ("AP", "AP50")
                 pl_module.log(f"val/{kind}_{name}", value, prog_bar=shown, rank_zero_only=True)
-        # One process decides: a difference in the last digit would have one stop and the others wait for it.
-        mask_ap = trainer.strategy.broadcast(figures["mask"]["AP"])
-        self._compare(mask_ap, trainer, pl_module, {k: dict(figures[k]) for k in ("box", "mask")})
+        self._compare(figures["mask"]["AP"], trainer, pl_module, figures)
         if trainer.is_global_zero:
             sheet = self.pictures.save(trainer.global_step)
             for logger in trainer.loggers:
@@ -87,6 +93,18 @@ class Validation(Callback):
                     pixels = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8)
                     pixels = pixels.view(sheet.height, sheet.width, 3)
                     logger.experiment.add_image("validation", pixels, trainer.global_step, dataformats="HWC")
+
+    def _figures(self, trainer: lightning.Trainer) -> dict[str, dict[str, float]]:
+        """Of all images, whichever process has looked at them; the first one adds up, and tells the others."""
+        assert self.evaluator is not None
+        for evaluator_taken, pictures_taken in gathered((self.evaluator.taken(), self.pictures.taken())):
+            self.evaluator.join(evaluator_taken)
+            self.pictures.join(pictures_taken)
+        if not trainer.is_global_zero:
+            self.pictures.forget()
+            return trainer.strategy.broadcast({})
+        figures = self.evaluator.compute()
+        return trainer.strategy.broadcast({kind: dict(figures[kind]) for kind in ("box", "mask")})
 
     def _compare(
         self,

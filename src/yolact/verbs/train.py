@@ -1,5 +1,7 @@
 """`yolact train`."""
 
+import os
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,6 +9,8 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from yolact.apps.cluster.machines import Torchrun, train_here
+from yolact.apps.cluster.training import RayTrain, resume_on_ray, start_on_ray
 from yolact.config import ANCHOR_LEVELS
 from yolact.training.config import TrainConfig
 
@@ -29,7 +33,7 @@ class Train:
     """The folder of the run, new or empty. None: runs/train, or the first free of runs/train-2, ..."""
 
     resume: Path | None = None
-    """The folder of an interrupted run to go on with; nothing else is needed."""
+    """The folder of an interrupted run to go on with; nothing else is needed but, with several machines, where."""
 
     image_size: tuple[int, int] | None = None
     """Height and width of the network's input; the preset's anchors grow or shrink along. None: the preset's."""
@@ -49,18 +53,51 @@ class Train:
 
     recipe: OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
 
+    ray: RayTrain = field(default_factory=RayTrain)
+    torchrun: Torchrun = field(default_factory=Torchrun)
+
     def run(self) -> int:
+        if self.torchrun.meet is not None:  # read when torch is imported, which tells the stack of lost connections
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+        from yolact.training.together import launched, one_speaks
+
+        if self.resume is not None and self != Train(resume=self.resume, ray=self.ray, torchrun=self.torchrun):
+            raise ValueError(
+                f"--resume {self.resume} goes on with that run's own data and recipe; give nothing else, but for where"
+            )
+        if self.torchrun.machines > 1 and self.ray.workers:
+            raise ValueError("--ray.workers and --torchrun.machines both say where to train; give one of them")
+        if self.torchrun.meet is not None and not launched():
+            return self._on_machines()
+        with one_speaks():
+            self._go_on(self.resume) if self.resume is not None else self._start()
+        return 0
+
+    def _on_machines(self) -> int:
+        """This very command in as many processes as it takes."""
+        out = self.resume or self.out
+        if out is None:
+            raise ValueError("out is not given; processes on several machines need the same folder: name it with --out")
+        processes = self.recipe.devices
+        if self.resume is not None:
+            from yolact.training.record import Record
+
+            processes = Record.read(self.resume).processes // self.torchrun.machines
+        return train_here(self.torchrun, sys.argv[1:], max(processes, 1), out)
+
+    def _go_on(self, out: Path) -> None:
+        from yolact.training import resume
+
+        if self.ray.workers:
+            resume_on_ray(self.ray, out)
+        else:
+            resume(out)
+
+    def _start(self) -> None:
         from yolact import training
         from yolact.data.source import locate
         from yolact.presets import PRESETS
 
-        if self.resume is not None:
-            if self != Train(resume=self.resume):
-                raise ValueError(
-                    f"--resume {self.resume} goes on with that run's own data and recipe; give nothing else"
-                )
-            training.resume(self.resume)
-            return 0
         if self.data is None:
             raise ValueError("no data set; give a data.yaml, or --resume with the folder of a run")
         if self.preset not in PRESETS:
@@ -71,8 +108,11 @@ class Train:
         changes |= self._anchors()
         model = PRESETS[self.preset].build()
         model = model.at_size(self.image_size) if self.image_size else model
-        training.train(locate(self.data, self.root), replace(model, **changes), self.recipe, self.out)
-        return 0
+        data, model = locate(self.data, self.root), replace(model, **changes)
+        if self.ray.workers:
+            start_on_ray(self.ray, data, model, self.recipe, self.out)
+        else:
+            training.train(data, model, self.recipe, self.out)
 
     def _anchors(self) -> dict[str, Any]:
         """The fields of the network's config that anchors of one's own change."""

@@ -1,0 +1,1 @@
+"""Programs that people open, and that nothing else imports."""

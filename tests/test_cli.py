@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from faster_coco_eval import COCO
 from PIL import Image
 
+import yolact
 from test_predictor import photograph, small_network
 from yolact import checkpoint
-from yolact.cli import main
+from yolact.cli import VERBS, main
 from yolact.images import read_image
 from yolact.results_folder import ResultsFolder
 
@@ -134,10 +136,37 @@ def test_each_mistake_gives_one_line(arguments, part, photos: Path, weights: str
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
 
 
+def test_without_a_verb_all_verbs_are_named(capsys):
+    with pytest.raises(SystemExit) as ending:
+        main([])
+    assert ending.value.code == 2
+    said = capsys.readouterr().err
+    assert all(verb in said for verb in VERBS)
+    assert "yolact --help" in said
+
+
+def test_the_version_is_what_reports_need(capsys):
+    with pytest.raises(SystemExit) as ending:
+        main(["--version"])
+    assert ending.value.code == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"yolact {yolact.__version__} (torch {torch.__version__.split('+')[0]}")
+    assert "Python 3." in line
+
+
 def test_a_missing_extra_gives_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):
     monkeypatch.setitem(sys.modules, "lightning", None)
     assert run("train", tmp_path / "data.yaml") == 2
     assert "pip install 'yolact[train]'" in capsys.readouterr().err
+
+
+def test_the_home_of_nobody_is_one_line(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", "~nobody-here/photo.jpg"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "yolact: a path begins with ~ and the name of no user of this machine; write it in full\n"
+    )
 
 
 def test_interrupting_is_quiet(monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path, capsys):

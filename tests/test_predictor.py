@@ -235,3 +235,11 @@ def test_devices_that_are_not_here(name: str):
 def test_device_auto_is_there():
     assert torch.zeros(1, device=choose_device("auto")).sum() == 0
     assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_the_crop_is_chosen_by_call(model: Predictor):
+    assert model.predict(photograph()).crop == "component"
+    assert model.predict(photograph(), crop="box").crop == "box"
+    unknown: Any = "round"
+    with pytest.raises(ValueError, match="crop is 'round'; choose one of box, expand, soft, component"):
+        model.predict(photograph(), crop=unknown)

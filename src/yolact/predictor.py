@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from yolact import checkpoint, runtimes, sources
-from yolact.config import ModelConfig, NmsKind
+from yolact.config import CropKind, ModelConfig, NmsKind
 from yolact.device import choose_device
 from yolact.instances import Instances
 from yolact.model import Yolact
@@ -26,6 +28,7 @@ class Options(TypedDict, total=False):
     """What `Predictor.predict` takes besides, by name."""
 
     nms: NmsKind
+    crop: CropKind | None
     classes: Sequence[str] | None
     image_size: tuple[int, int] | None
     channel_order: Literal["rgb", "bgr"]
@@ -91,6 +94,7 @@ class Predictor:
         top_k: int = 100,
         *,
         nms: NmsKind = "fast",
+        crop: str | None = None,
         classes: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
         channel_order: str = "rgb",
@@ -107,6 +111,8 @@ class Predictor:
                 are candidates above 0.05 only, as in the original.
             top_k: keep at most this many for a photograph.
             nms: `fast` (the paper's), `cross-class` or `traditional`.
+            crop: how masks are cut, see `yolact.detect.crop`: `box` (the paper's), `expand`, `soft` or `component`.
+                None: the box for published models, `component` for others.
             classes: names of those to keep; None keeps all.
             image_size: (height, width) that photographs are resized to for the network, instead of the configured one.
             channel_order: of arrays: `rgb`, or `bgr` as OpenCV reads files.
@@ -122,7 +128,7 @@ class Predictor:
             ValueError: an option out of range, a class unknown to the model, an empty folder, a file that is not a
                 photograph, an array or tensor of another kind. The message says which.
         """
-        request = Request.of(self.config, score_threshold, top_k, nms, classes, image_size, channel_order)
+        request = Request.of(self.config, score_threshold, top_k, nms, classes, image_size, channel_order, crop)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         if isinstance(source, Picture) or (isinstance(source, str | Path) and is_single(source)):
@@ -171,16 +177,39 @@ class Predictor:
             return [Unreadable(batch[0].path, ValueError(f"{batch[0].path}: {error}"))]
 
     def _predict_batch(self, batch: Sequence[Loaded], request: Request) -> list[Instances]:
-        found = self.runtime.run([item.pixels for item in batch], request.detect, request.image_size)
+        found = self.predict_together([item.pixels for item in batch], [request] * len(batch))
+        return [
+            instances if item.path is None else replace(instances, image=item.path)
+            for item, instances in zip(batch, found, strict=True)
+        ]
+
+    def predict_together(
+        self, photographs: Sequence[UInt8[np.ndarray, "_ _ 3"]], requests: Sequence[Request]
+    ) -> list[Instances]:
+        """One batch of photographs, for which different things may be asked.
+
+        Args:
+            photographs: RGB, 0..255; of any sizes.
+            requests: one a photograph. What is done for all at once, `detect` and `image_size`, is taken from the
+                first and must be the same in all.
+
+        Raises:
+            UnfitPhotographError: the runtime cannot take one of them.
+        """
+        shared = requests[0]
+        if any((other.detect, other.image_size) != (shared.detect, shared.image_size) for other in requests):
+            raise ValueError("requests that differ in detect or image_size cannot be one batch; make several")
+        found = self.runtime.run(photographs, shared.detect, shared.image_size)
         results = []
-        for item, outputs in zip(batch, found, strict=True):
+        for pixels, request, outputs in zip(photographs, requests, found, strict=True):
             instances = Instances.from_outputs(
                 outputs,
                 0,
-                (item.pixels.shape[0], item.pixels.shape[1]),
+                (pixels.shape[0], pixels.shape[1]),
                 self.config,
                 score_threshold=request.score_threshold,
-                image=item.pixels if item.path is None else item.path,
+                image=pixels,
+                crop=request.crop,
             )
             if request.labels is not None:
                 instances = instances[np.isin(instances.labels, request.labels)]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from yolact.config import CropKind
 from yolact.verbs.runtime_choice import RuntimeChoice
 
 
@@ -30,6 +31,9 @@ class Evaluate:
     score_threshold: float = 0.15
     """Of the detections that leakage, confusions and errors are about, as for predict. Average precision is of all."""
 
+    crop: CropKind | None = None
+    """How masks are cut, as for predict."""
+
     model: OmitArgPrefixes[RuntimeChoice] = field(default_factory=RuntimeChoice)
 
     def run(self) -> int:
@@ -38,7 +42,7 @@ class Evaluate:
         from yolact.printable import printable
 
         data = DataConfig.read(self.data, self.root, needs=self.split)
-        options = {"split": self.split, "out": self.out, "score_threshold": self.score_threshold}
+        options = {"split": self.split, "out": self.out, "score_threshold": self.score_threshold, "crop": self.crop}
         evaluation = evaluate(self.model.load(), data, **options)
         print("\n".join(map(printable, evaluation.table().splitlines())))
         return 1 if evaluation.unreadable else 0

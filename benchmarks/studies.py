@@ -6,6 +6,8 @@
     uv run --all-extras --with matplotlib benchmarks/studies.py mask-rcnn --backbone-weights FILE
     uv run --all-extras benchmarks/studies.py mask-rcnn-rate --backbone-weights FILE    (which learning rate is best)
     uv run --all-extras --with matplotlib benchmarks/studies.py translation
+    uv run --all-extras --with matplotlib benchmarks/studies.py crops
+    uv run --all-extras --with matplotlib benchmarks/studies.py stability --backbone-weights FILE
     uv run --all-extras --with matplotlib benchmarks/studies.py all --backbone-weights FILE
     uv run --all-extras --with matplotlib benchmarks/studies.py report
 
@@ -20,7 +22,7 @@ import time
 from pathlib import Path
 
 import torch
-from studied import RESULTS, peer, report, solid, suppression
+from studied import RESULTS, crops, peer, report, solid, stability, suppression
 from studied.measuring import measure_weights
 from studied.runs import BASELINE, PEER, SEEDS, VARIANTS, Run, all_runs
 from studied.turns import result_file, train_and_measure, work_off, write_result
@@ -50,11 +52,13 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("nms", *TRAININGS, "mask-rcnn-rate", "translation", "report"))
+    parser.add_argument(
+        "study", choices=("nms", *TRAININGS, "mask-rcnn-rate", "translation", "crops", "stability", "report")
+    )
     parser.add_argument("--backbone-weights", help="ImageNet weights that trainings start from")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "studies", help="where trained weights are kept")
     parser.add_argument("--threads", type=int, default=1, help="for each training, and for what is timed")
-    parser.add_argument("--again", action="store_true", help="measure nms or translation although it has been")
+    parser.add_argument("--again", action="store_true", help="measure what trains nothing although it has been")
     return parser.parse_args()
 
 
@@ -86,6 +90,11 @@ def study(arguments: argparse.Namespace) -> None:
     if name in ("translation", "all") and (arguments.again or not result_file("translation").exists()):
         write_result("translation", solid.measure(trained[0] if trained else None))
         solid.draw(PICTURES / "studies-solid.png")
+    if name in ("crops", "all") and (arguments.again or not result_file("crops").exists()):
+        write_result("crops", crops.measure(trained))
+    if name in ("stability", "all"):
+        for measured, is_new in stability.measure_all(arguments.backbone_weights, runs, arguments.again):
+            print(f"{measured}: {'measured now' if is_new else 'measured'}", flush=True)
     PAGE.write_text(report.fill(PAGE.read_text(), report.blocks(RESULTS)))
     report.draw(PICTURES)
 

@@ -41,7 +41,7 @@ class Ours:
         return Found(found.labels, found.scores, found.boxes, masks)
 
     def _predict(self, photograph: np.ndarray) -> tuple[Instances, np.ndarray]:
-        found = self.predictor.predict(photograph, score_threshold=0, top_k=TOP_K)
+        found = self.predictor.predict(photograph, score_threshold=0, top_k=TOP_K, crop="box")
         return found, found.masks
 
 

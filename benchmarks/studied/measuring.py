@@ -104,7 +104,7 @@ def val_source() -> tuple[Source, dict[str, Any]]:
 def predict(predictor: Any, source: Source, truth: dict[str, Any], nms: NmsKind = "fast") -> dict[int, Instances]:
     """The best hundred instances of each photograph, by its id."""
     pictures = [read_pixels(source.images / image["file_name"]) for image in truth["images"]]
-    found = predictor.predict(pictures, 0.0, 100, nms=nms)
+    found = predictor.predict(pictures, 0.0, 100, nms=nms, crop="box")
     return {image["id"]: instances for image, instances in zip(truth["images"], found, strict=True)}
 
 

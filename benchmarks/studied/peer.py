@@ -202,7 +202,6 @@ def load(run: Run, weights: Path) -> MaskRCNN:
     return model.eval()
 
 
-@torch.inference_mode()
 def predict(model: MaskRCNN, image: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     """What is found in a photograph: boxes in its pixels, scores, and masks (N, H, W) bool at its size.
 
@@ -210,14 +209,35 @@ def predict(model: MaskRCNN, image: Tensor, size: tuple[int, int]) -> dict[str, 
         image: (3, h, w), normalized and of the network's size.
         size: (height, width) of the photograph. Masks are enlarged once, from their 28 x 28 cells to its pixels.
     """
+    return enlarge(model, detect(model, image)[1], image, size)
+
+
+@torch.inference_mode()
+def detect(model: MaskRCNN, image: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The feature pyramid, and what is found: boxes in the network's pixels, masks in cells. See `predict`."""
     from torchvision.models.detection.image_list import ImageList
 
     small = (image.shape[1], image.shape[2])
     features = model.backbone(image[None])
     proposals, _ = model.rpn(ImageList(image[None], [small]), features)
     found, _ = model.roi_heads(features, proposals, [small])
+    return features, found[0]
+
+
+@torch.inference_mode()
+def in_boxes(model: MaskRCNN, features: dict[str, Tensor], boxes: Tensor, image: Tensor) -> dict[str, Tensor]:
+    """The masks that the mask head makes in given boxes (N, 4) in the network's pixels, as `detect` gives them."""
+    heads: Any = model.roi_heads
+    regions = heads.mask_roi_pool(features, [boxes], [(image.shape[1], image.shape[2])])
+    masks = heads.mask_predictor(heads.mask_head(regions))[:, 1:2].sigmoid()
+    labels = torch.ones(len(boxes), dtype=torch.int64)
+    return {"boxes": boxes, "labels": labels, "scores": torch.ones(len(boxes)), "masks": masks}
+
+
+@torch.inference_mode()
+def enlarge(model: MaskRCNN, found: dict[str, Tensor], image: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     transform: Any = model.transform
-    (result,) = transform.postprocess(found, [small], [size])
+    (result,) = transform.postprocess([dict(found)], [(image.shape[1], image.shape[2])], [size])
     return {"boxes": result["boxes"], "scores": result["scores"], "masks": result["masks"][:, 0] > 0.5}
 
 

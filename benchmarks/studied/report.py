@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from studied import RESULTS, plots, tables
-from studied.runs import SEEDS, VARIANTS, Run
+from studied import RESULTS, crops, plots, stability_report, tables
+from studied.runs import PEER, SEEDS, VARIANTS, Run
 from studied.tables import PENDING, ByVariant
 from studied.turns import read_result
 
@@ -46,6 +46,15 @@ def blocks(results: Path = RESULTS) -> dict[str, list[str]]:
             "translation": lambda: tables.translation(translation),
             "padding-ap": lambda: tables.padding_ap(translation),
         }
+    cut = read_result("crops", results)
+    if cut is not None:
+        made["crops"] = lambda: crops.rows(cut)
+    if stability_report.results_of(PEER, results):
+        made |= {
+            "stability": lambda: stability_report.by_network(results),
+            "stability-differences": lambda: stability_report.differences(results),
+            "stability-nudges": lambda: stability_report.by_nudge(results),
+        }
     return {name: make() for name, make in made.items()}
 
 
@@ -72,6 +81,8 @@ def draw(folder: Path, results: Path = RESULTS) -> None:
         plots.spectra(trained, folder / "studies-spectra.svg")
         plots.correlation_matrices(trained, folder / "studies-correlations.png")
         plots.ap_by_iou(trained, folder / "studies-mask-rcnn.svg")
+    if stability_report.results_of(PEER, results):
+        stability_report.draw(folder / "studies-stability.svg", results)
     times, translation = read_result("nms-times", results), read_result("translation", results)
     if times is not None:
         plots.suppression_times(times["rows"], folder / "studies-nms.svg")

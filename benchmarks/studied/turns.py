@@ -26,16 +26,28 @@ def train_and_measure(run: Run, backbone_weights: str | None, folder: Path) -> d
     Raises:
         ValueError: there are none, and nothing to start from.
     """
-    from studied import measuring, peer, training
+    from studied import measuring
+
+    weights = trained_weights(run, backbone_weights, folder)
+    measure = measuring.measure_peer if run.variant == PEER else measuring.measure_run
+    return {**json.loads((weights.parent / "facts.json").read_text()), **measure(run, weights)}
+
+
+def trained_weights(run: Run, backbone_weights: str | None, folder: Path) -> Path:
+    """The weights of a run, trained now if `folder` does not have them.
+
+    Raises:
+        ValueError: there are none, and nothing to start from.
+    """
+    from studied import peer, training
 
     trainer = peer if run.variant == PEER else training
     weights = folder / run.name / trainer.WEIGHTS
-    if not weights.exists():
-        if backbone_weights is None:
-            raise ValueError(f"{weights} does not exist; give --backbone-weights to train it")
-        weights = trainer.train(run, backbone_weights, folder)
-    measure = measuring.measure_peer if run.variant == PEER else measuring.measure_run
-    return {**json.loads((weights.parent / "facts.json").read_text()), **measure(run, weights)}
+    if weights.exists():
+        return weights
+    if backbone_weights is None:
+        raise ValueError(f"{weights} does not exist; give --backbone-weights to train it")
+    return trainer.train(run, backbone_weights, folder)
 
 
 def result_file(name: str, results: Path = RESULTS) -> Path:

@@ -1,5 +1,6 @@
 """A source becomes the same chunks each time, whatever kind it is."""
 
+import os
 import shutil
 import uuid
 from pathlib import Path
@@ -24,6 +25,29 @@ def test_a_folder_is_cut_into_chunks_by_name(tmp_path: Path):
     assert [chunk.images for chunk in listing.chunks] == [4, 4, 2]
     assert (listing.kind, listing.images) == ("photographs", 10)
     assert list_source(str(tmp_path / "photos"), chunk=4) == listing
+
+
+def test_a_folder_that_links_lead_to_again_counts_once(tmp_path: Path):
+    write_folder(tmp_path / "photos", 3)
+    (tmp_path / "photos" / "0" / "loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "9").symlink_to(tmp_path / "photos" / "1")
+    (tmp_path / "photos" / "nowhere.jpg").symlink_to(tmp_path / "none.jpg")
+    names = [file.name for file in list_source(str(tmp_path / "photos"), chunk=4).files]
+    assert names == ["0/000.jpg", "1/001.jpg", "2/002.jpg"]
+
+
+def test_a_name_that_parquet_cannot_hold_is_refused(tmp_path: Path):
+    write_folder(tmp_path / "photos", 2)
+    (tmp_path / "photos" / "2").mkdir()
+    odd = tmp_path / "photos" / "2" / os.fsdecode(b"\xff.jpg")
+    try:
+        odd.touch()
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    with pytest.raises(ValueError, match=r"holds 2/\S*\.jpg, whose name is not UTF-8; rename it") as refused:
+        list_source(str(tmp_path / "photos"), chunk=4)
+    str(refused.value).encode()  # may be printed
+    assert list_source(f"{tmp_path}/photos/[01]/*.jpg", chunk=4).images == 2
 
 
 @pytest.mark.parametrize(("pattern", "count"), [("*/00*.jpg", 10), ("**/*.jpg", 11), ("2/*[25].jpg", 2)])

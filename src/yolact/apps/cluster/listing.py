@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from yolact.apps.cluster.storage import FileFacts, Folder, open_folder
 from yolact.images import SUFFIXES
+from yolact.printable import printable
 
 Kind = Literal["photographs", "webdataset", "parquet"]
 
@@ -86,13 +87,14 @@ def list_source(source: str, chunk: int, column: str | None = None) -> Listing:
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: nothing in it, several kinds in it, or no such column.
+        ValueError: nothing in it, several kinds in it, no such column, or a name that is not UTF-8.
     """
     folder, files = _files_of(source)
     by_kind: dict[Kind, list[FileFacts]] = {}
     for file in sorted(files, key=lambda file: file.name):
         kind = _kind_of(file.name)
         if kind is not None:
+            _refuse_undecodable(file.name, source)
             by_kind.setdefault(kind, []).append(file)
     if not by_kind:
         raise ValueError(f"no photographs, .tar shards or Parquet files in {source}")
@@ -137,6 +139,16 @@ def _files_of(source: str) -> tuple[Folder, list[FileFacts]]:
     if not found:
         raise FileNotFoundError(f"nothing matches {source!r}")
     return above, found
+
+
+def _refuse_undecodable(name: str, source: str) -> None:
+    """Parquet's texts, and pyarrow's files, have names in UTF-8 only."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{source} holds {printable(name)}, whose name is not UTF-8; rename it, or choose others with a glob"
+        ) from None
 
 
 def _kind_of(name: str) -> Kind | None:

@@ -1,6 +1,8 @@
 """Folders of files here and in object stores, by one interface: pyarrow's, and fsspec's for what pyarrow lacks."""
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +46,9 @@ class Folder:
         Raises:
             FileNotFoundError: there is no such folder.
         """
+        if self.is_local:
+            yield from _local_entries(Path(self.path))
+            return
         for info in self.files.get_file_info(arrow_fs.FileSelector(self.path, recursive=True)):
             name = info.path[len(self.path) :].lstrip("/")
             if info.type == arrow_fs.FileType.File and not any(part.startswith(".") for part in name.split("/")):
@@ -125,6 +130,30 @@ def open_folder(text: str) -> Folder:
     except OSError as error:
         raise OSError(f"cannot open {text}: {error}") from error
     return Folder(text, files, path.rstrip("/") or path)
+
+
+def _local_entries(root: Path) -> Iterator[FileFacts]:
+    """As pyarrow lists them, but that a folder which links lead to again, or into itself, is listed once."""
+    seen: set[tuple[int, int]] = set()
+
+    def is_new(folder: Path) -> bool:
+        facts = folder.stat()
+        place = facts.st_dev, facts.st_ino
+        return place not in seen and not seen.add(place)
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    is_new(root)
+    for text, folders, names in os.walk(root, followlinks=True, onerror=fail):
+        above = Path(text)
+        # In order, as the first of two names for a folder is the one that counts.
+        folders[:] = [name for name in sorted(folders) if name[0] != "." and is_new(above / name)]
+        for path in (above / name for name in names if name[0] != "."):
+            with suppress(FileNotFoundError):  # a link that leads nowhere, or gone since
+                facts = path.stat()
+                if stat.S_ISREG(facts.st_mode):
+                    yield FileFacts(path.relative_to(root).as_posix(), facts.st_size, facts.st_mtime_ns)
 
 
 def _by_fsspec(text: str) -> tuple[arrow_fs.FileSystem, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faster_coco_eval import mask as coco_mask
+from PIL import Image
 from pyarrow import parquet
 from sources_of_images import encoded, write_folder, write_parquet, write_shards
 
@@ -20,6 +21,7 @@ from yolact.apps.cluster.manifest import finished_chunks
 from yolact.apps.cluster.model_files import ModelFiles, pack_model
 from yolact.apps.cluster.storage import open_folder
 from yolact.apps.cluster.worker import Work, Worker
+from yolact.predictor import Predictor
 
 REQUEST = {"score_threshold": 0.0, "top_k": 3}
 
@@ -173,6 +175,41 @@ def test_an_image_that_kills_is_left_out_in_the_end(tmp_path: Path, model, monke
     images = parquet.read_table(tmp_path / "out" / "images").to_pylist()
     assert "ended the processes" in images[1]["error"]
     assert not any((tmp_path / "out" / "attempts").iterdir())
+
+
+@pytest.fixture
+def breaks_at_white(monkeypatch) -> list[int]:
+    """A network that fails, in a way nobody foresaw, where a photograph has a white corner. Once for each number in
+    this list, it fails at any."""
+    also: list[int] = []
+
+    def fragile(self: Predictor, photographs, **options):
+        pictures = photographs if isinstance(photographs, list) else [photographs]
+        if any(picture[0, 0].min() == 255 for picture in pictures) or (also and also.pop()):
+            raise RuntimeError("no kernel\nfor this")
+        return whole(self, photographs, **options)
+
+    whole = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", fragile)
+    return also
+
+
+def test_what_nobody_foresaw_of_one_image_is_a_row(tmp_path: Path, model, breaks_at_white):
+    photos = write_folder(tmp_path / "photos", 6)
+    predict(photos, tmp_path / "whole", model, batch_size=2)
+    Image.new("RGB", (40, 30), "white").save(photos / "1" / "004.jpg")
+    [first, second] = predict(photos, tmp_path / "out", model, batch_size=2)
+    assert (first["errors"], second["errors"]) == (2, 0)
+    rows = [parquet.read_table(tmp_path / out / "images").to_pylist() for out in ("whole", "out")]
+    [changed] = [of_broken for of_whole, of_broken in zip(*rows, strict=True) if of_whole != of_broken]
+    assert (changed["image"], changed["error"]) == ("1/004.jpg", "RuntimeError: no kernel for this")
+
+
+def test_a_network_that_broke_down_is_not_blamed_on_images(tmp_path: Path, model, breaks_at_white):
+    breaks_at_white += [1, 1]
+    with pytest.raises(RuntimeError, match="no kernel"):
+        predict(write_folder(tmp_path / "photos", 6), tmp_path / "out", model)
+    assert not (tmp_path / "out" / "images").exists()
 
 
 def test_attempts_that_were_merely_cut_off_leave_nothing_out(tmp_path: Path, model):

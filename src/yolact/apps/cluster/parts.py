@@ -103,7 +103,9 @@ class Part:
 
 
 def one_line(said: object) -> str:
-    return " ".join(str(said).split()) or type(said).__name__
+    """A text, or what an error says; with its name, if it was not raised to be read by users."""
+    line, name = " ".join(str(said).split()), type(said).__name__
+    return line if line and isinstance(said, str | OSError | ValueError) else f"{name}: {line}" if line else name
 
 
 def _rows_of(key: str, found: Instances) -> list[dict[str, Any]]:

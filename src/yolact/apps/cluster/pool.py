@@ -46,7 +46,7 @@ def on_workers(chunks: list[Chunk], work: Work, options: RayPredict) -> Iterator
                 raise OSError(row["failure"])
             yield row
     except RayError as error:
-        message = one_line(error)[:200]
+        message = one_line(str(error))[:200]
         raise ConnectionError(f"the work on Ray broke off ({message}); the same command goes on with it") from error
 
 
@@ -56,5 +56,5 @@ class AnsweringWorker(Worker):
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         try:
             return {**super().__call__(row), "failure": ""}
-        except (OSError, ValueError, MemoryError) as error:
+        except Exception as error:
             return {**dict.fromkeys(COUNTS, 0), "failure": one_line(error)}

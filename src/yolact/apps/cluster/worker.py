@@ -103,10 +103,19 @@ class Worker:
         """What the network found; where it cannot take a photograph, that instead."""
         try:
             return list(self.predictor.predict(photographs, batch_size=len(photographs) or 1, **self.work.request))
-        except ValueError as error:
-            if len(photographs) == 1:
-                return [error]
-            return [result for pixels in photographs for result in self._predict_each([pixels])]
+        except Exception as error:  # also what nobody foresaw: one photograph of a million must not stop the others
+            if len(photographs) > 1:
+                return [result for pixels in photographs for result in self._predict_each([pixels])]
+            if not isinstance(error, ValueError):
+                self._raise_if_broken(error)
+            return [error]
+
+    def _raise_if_broken(self, error: Exception) -> None:
+        """An error that the network has with a gray picture too is this process's, not the photograph's."""
+        try:
+            self.predictor.predict(np.full((32, 32, 3), 128, np.uint8), **self.work.request)
+        except Exception:
+            raise error from None
 
 
 def _pixels(entry: Entry) -> np.ndarray | Exception:
@@ -114,5 +123,5 @@ def _pixels(entry: Entry) -> np.ndarray | Exception:
         return decode(entry.key, entry.fetch())
     except ConnectionError:  # of the store, not of this image
         raise
-    except (OSError, ValueError, MemoryError) as error:
+    except Exception as error:  # as above
         return error

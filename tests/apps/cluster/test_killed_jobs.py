@@ -1,4 +1,4 @@
-"""Whole runs that end by SIGKILL, and the same command again."""
+"""Whole runs that end by a signal, and the same command again."""
 
 import signal
 import subprocess
@@ -14,7 +14,6 @@ from sources_of_images import write_folder
 from test_predictor import small_network
 from yolact import checkpoint
 
-pytestmark = pytest.mark.slow
 PHOTOGRAPHS, CHUNK = 400, 8
 
 
@@ -69,6 +68,7 @@ def end_everything(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "after"), [(end_driver, (3, 25)), (end_node, (10,)), (end_control, (10,)), (end_everything, (10,))]
 )
@@ -97,10 +97,14 @@ def test_the_same_command_ends_with_the_same_files(
     assert contents(tmp_path / "out") == whole
 
 
-def test_ctrl_c_says_how_to_go_on(command: list[str], tmp_path: Path):
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
+def test_what_is_ended_says_how_to_go_on(command: list[str], tmp_path: Path, number: signal.Signals, code: int):
     process = begun(command, tmp_path / "out", 3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "chunks are done, and the same command does the others" in said.splitlines()[-1]
     assert "Traceback" not in said
+    assert "***" not in said  # as Ray's C++ does of signals

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,7 +45,7 @@ def connected(address: str | None, cpus: int | None = None) -> Iterator[None]:
     _refuse_unreachable(address or os.environ.get("RAY_ADDRESS", ""))
     options = {"object_store_memory": STORE, "num_cpus": cpus} if address == "local" else {}
     try:
-        with _without_stderr():
+        with _termination_kept(), _without_stderr():
             quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.CRITICAL}
             ray.init(address=address, **quiet, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -63,6 +65,17 @@ def _refuse_unreachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
     except (OSError, OverflowError) as error:
         raise ConnectionError(f"no Ray cluster at {address}: {error}; start one there, or leave it out") from None
+
+
+@contextmanager
+def _termination_kept() -> Iterator[None]:
+    """Ray would answer SIGTERM itself: its Python with an exit that says nothing, its C++ with a stack trace."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and handler is not None:
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

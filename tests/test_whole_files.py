@@ -1,9 +1,10 @@
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from yolact.whole_files import written_whole
+from yolact.whole_files import staging_beside, written_whole
 
 
 @pytest.mark.parametrize("lasting", [False, True])
@@ -34,3 +35,21 @@ def test_what_cannot_be_written_is_named(tmp_path: Path):
     with pytest.raises(OSError, match=full), written_whole(tmp_path / "full.json"):
         Path("/dev/full").write_text("more")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_an_interruption_while_tidying_up_is_heeded_afterward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted_once(folder: Path, ignore_errors: bool):
+        monkeypatch.setattr(shutil, "rmtree", rmtree)
+        (folder / "one").unlink()
+        raise KeyboardInterrupt
+
+    def stage():
+        with staging_beside(tmp_path / "new" / "name") as staging:
+            for name in ("one", "other"):
+                (staging / name).touch()
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        stage()
+    assert list((tmp_path / "new").iterdir()) == []

@@ -1,8 +1,6 @@
 """`yolact export`: one graph from pixels to outputs, checked against PyTorch before it appears."""
 
 import copy
-import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from yolact.runtimes import onnxruntime, openvino, tensorrt, torch_export
 from yolact.runtimes.comparison import Difference, compare
 from yolact.runtimes.exported import GraphRuntime
 from yolact.weights_file import LARGEST_SIDE
+from yolact.whole_files import staging_beside
 
 Target = Literal["onnx", "openvino", "tensorrt", "torch"]
 ExportPrecision = Literal["float32", "float16"]
@@ -103,20 +102,15 @@ def export(
         prepared = copy.deepcopy(network).half()
     options: Any = {"region_size": region_size, "image_size": image_size, "crop": crop}
     deployable = Deployable(prepared, detect, masks, plain=kind.plain, **options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        staging.mkdir()
+    differences: tuple[Difference, ...] = ()
+    with staging_beside(path) as staging:
         kind.write(deployable, staging / path.name)
-        differences: tuple[Difference, ...] = ()
         if photographs is not None:
             reference = Deployable(network, detect, masks, **options)
             differences = check(kind.open(staging / path.name), reference, photographs)
         names = sorted((file.name for file in staging.iterdir()), key=lambda name: name == path.name)
         for name in names:  # the one to open comes last
             (staging / name).replace(path.parent / name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Exported(path, tuple(path.parent / name for name in reversed(names)), differences)
 
 

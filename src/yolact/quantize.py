@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,6 +13,7 @@ from yolact.predictor import Predictor
 from yolact.runtimes import open_runtime
 from yolact.runtimes import openvino as openvino_runtime
 from yolact.runtimes.int8 import quantize_onnx, quantize_openvino
+from yolact.whole_files import staging_beside
 
 MOST, FEWEST = 64, 4
 """Photographs that ranges are measured on. With 268 nothing changed that could be measured: see docs/deployment.md."""
@@ -38,8 +38,8 @@ def quantize(source: Path, target: Path, data: DataConfig, allowed_ap_loss: floa
         raise ValueError("the data set has no val, so what INT8 costs cannot be measured; add it to the data.yaml")
     photographs = calibration_photographs(data)
     before = open_runtime(source, device="cpu")
-    with TemporaryDirectory(dir=target.parent, prefix=".int8-") as folder:
-        written = Path(folder) / target.name
+    with staging_beside(target) as folder:
+        written = folder / target.name
         if isinstance(before, openvino_runtime.OpenVinoRuntime):
             images = [before.prepare([photograph]) for photograph in photographs]
             model = quantize_openvino(openvino_runtime.read(source), images)
@@ -48,7 +48,7 @@ def quantize(source: Path, target: Path, data: DataConfig, allowed_ap_loss: floa
         else:
             quantize_onnx(source, written, photographs)
         cost = check_ap(Predictor(before), Predictor(open_runtime(written, device="cpu")), data, allowed_ap_loss)
-        for file in sorted(Path(folder).iterdir(), key=lambda file: file == written):  # the one to open comes last
+        for file in sorted(folder.iterdir(), key=lambda file: file == written):  # the one to open comes last
             file.replace(target.parent / file.name)
     return cost
 

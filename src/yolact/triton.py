@@ -7,13 +7,12 @@ model, no ensemble, no Python backend.
 import json
 import re
 import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.runtimes.exported import Description
 from yolact.runtimes.onnxruntime import read
-from yolact.whole_files import written_whole
+from yolact.whole_files import staging_beside, written_whole
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -65,15 +64,11 @@ def add_to_repository(
     text = configuration(model, description, name, max_batch_size)
     _refuse_another_interface(folder / "config.pbtxt", text)
     version = folder / str(1 + max(_versions(folder), default=0))
-    staging = folder / f".{uuid.uuid4().hex}"  # which the server takes for no version
-    try:
-        staging.mkdir(parents=True)
+    with staging_beside(version) as staging:  # a hidden folder, which the server takes for no version
         shutil.copyfile(graph, staging / "model.onnx")
         with written_whole(folder / "config.pbtxt") as unfinished:
             unfinished.write_text(text, encoding="utf-8")
         staging.replace(version)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return version
 
 

@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, whatever happens while they are written."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,25 @@ def written_whole(path: Path, lasting: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what is in the way has been said already
             unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging_beside(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside `path` for what belongs together, until it is moved into place; gone afterward.
+
+    Raises:
+        OSError: there cannot be one.
+    """
+    folder = path.with_name(f".{path.name[-40:]}.{uuid.uuid4().hex}")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:  # Ctrl-C in the middle of it: it is heeded when the rest is gone, too
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def synchronize(path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import hashlib
 import random
-import shutil
-import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from yolact.data.formats.image_files import Placing
 from yolact.data.formats.request import Masks, Reading, Writing
 from yolact.data.formats.splits import KNOWN
 from yolact.data.labeled import LabeledData, LabeledImage
+from yolact.whole_files import staging_beside
 
 SourceFormat = Literal["coco", "yolo", "voc", "sbd", "labelme", "masks", "instance-ids"]
 DestinationFormat = Literal["coco", "yolo", "voc", "labelme", "masks", "instance-ids"]
@@ -152,18 +151,13 @@ def _check_names(data: LabeledData) -> None:
 
 def _write(data: LabeledData, destination: Path, name: str, request: Writing) -> None:
     """Write beside the destination, and move it there when it is complete."""
-    destination.resolve().parent.mkdir(parents=True, exist_ok=True)
-    unfinished = destination.resolve().with_name(f".{destination.resolve().name}-{uuid.uuid4().hex[:8]}")
-    unfinished.mkdir()
-    try:
+    with staging_beside(destination.resolve()) as unfinished:
         WRITERS[name](data, unfinished, request)
         if not destination.exists():
             unfinished.rename(destination)
         else:  # empty, and perhaps the folder that the caller is in
             for part in unfinished.iterdir():
                 part.rename(destination / part.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _lost_by_all(data: LabeledData, name: str, images: Placing) -> list[str]:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from yolact import checkpoint
 from yolact.training.averaging import AveragedWeights
 from yolact.training.module import TrainingModule
-from yolact.whole_files import synchronize
+from yolact.whole_files import synchronize, written_whole
 
 STATE = "last.ckpt"
 """Everything that a run needs to go on."""
@@ -75,15 +75,20 @@ class SaveLast(Callback):
         """Both files, each complete or not at all."""
         self.is_regular = self.is_in_doubt = is_regular
         unfinished = self.out / f".{STATE}.unfinished"
-        trainer.save_checkpoint(unfinished)
-        if trainer.is_global_zero:
-            # The weights first: a finished run that is resumed writes nothing more.
-            network = self.averaged.network() if self.averaged else None
-            about = {"step": str(trainer.global_step)}
-            checkpoint.save(self.out / "last.safetensors", network or pl_module.network, about)
-            synchronize(unfinished)
-            unfinished.replace(self.out / STATE)
-            synchronize(self.out)
+        try:
+            trainer.save_checkpoint(unfinished)
+            if trainer.is_global_zero:
+                # The weights first: a finished run that is resumed writes nothing more.
+                network = self.averaged.network() if self.averaged else None
+                about = {"step": str(trainer.global_step)}
+                checkpoint.save(self.out / "last.safetensors", network or pl_module.network, about)
+                synchronize(unfinished)
+                unfinished.replace(self.out / STATE)
+                synchronize(self.out)
+        finally:
+            if trainer.is_global_zero:
+                with suppress(OSError):
+                    unfinished.unlink(missing_ok=True)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         if self.heeding:
@@ -129,7 +134,9 @@ class SaveLast(Callback):
         try:
             os.link(self.out / STATE, unfinished)
         except OSError:  # a file system without such names
-            shutil.copyfile(self.out / STATE, unfinished)
+            with written_whole(self.out / GOOD_STATE) as copy:
+                shutil.copyfile(self.out / STATE, copy)
+            return
         unfinished.replace(self.out / GOOD_STATE)
 
     def state_dict(self) -> dict[str, Any]:

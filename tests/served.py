@@ -36,6 +36,8 @@ class Served:
         self._killer.daemon = True
         self._killer.start()
         self.said: list[str] = []
+        self.complaints = ""
+        """What it wrote to stderr, once it has stopped."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.said.append(line.rstrip())
@@ -84,8 +86,10 @@ class Served:
         self.process.send_signal(how)
         code = self.process.wait(PATIENCE)
         self._killer.cancel()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.complaints = self.process.stderr.read()
         for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
             stream.close()
         return code
 

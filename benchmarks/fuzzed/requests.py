@@ -137,7 +137,7 @@ class _Kept(logging.Handler):
 
 def prepare(_: Path) -> Callable[[bytes], object]:
     import uvicorn
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.protocols.http.h11_impl import H11Protocol
     from uvicorn.server import ServerState
 
     from yolact.apps.server import uploads
@@ -148,13 +148,13 @@ def prepare(_: Path) -> Callable[[bytes], object]:
     uploads.DRAINED_FOR = 0.0
     limits = Limits(body_mb=0.02, megapixels=1.0, images=3)
     service = Service({"small": stand_in()}, limits, Metrics())
-    config = uvicorn.Config(build(service), log_level="error", access_log=False, lifespan="off", http="httptools")
+    config = uvicorn.Config(build(service), log_level="error", access_log=False, lifespan="off", http="h11")
     loop, kept = asyncio.new_event_loop(), _Kept()
     logging.getLogger("uvicorn.error").addHandler(kept)
 
     async def talk(data: bytes) -> bytes:
         transport, state = _Transport(), ServerState()
-        protocol = HttpToolsProtocol(config, state, {}, _loop=loop)
+        protocol = H11Protocol(config, state, {}, _loop=loop)
         protocol.connection_made(transport)
         middle = len(data) // 2
         for part in (data[:middle], data[middle:]):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import httpx
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Picture = str | Path | bytes | np.ndarray | Image.Image
 """A file, the bytes of one, an array (H, W, 3) of uint8, RGB, or a Pillow image."""
@@ -104,7 +104,7 @@ class Client:
         address: of the server.
         token: what it was started with.
         model: which of its models to ask; None: the first.
-        timeout: seconds for a request, the upload included.
+        timeout: seconds without a byte, while it connects, sends or waits.
         patience: seconds to go on trying while the server is busy; it says itself when to come back.
     """
 
@@ -182,8 +182,9 @@ class Client:
     def _ask(self, options: dict[str, Any], **body: Any) -> httpx.Response:
         over = time.monotonic() + self._patience
         while True:
-            answer = self._http.post(self._address, params=options, **body)
-            pause = float(answer.headers.get("Retry-After", 1))
+            asked = {name: value for name, value in options.items() if value is not None}
+            answer = self._http.post(self._address, params=asked, **body)
+            pause = _seconds(answer.headers.get("Retry-After", ""))
             if answer.status_code != 503 or time.monotonic() + pause > over:
                 return self._checked(answer)
             time.sleep(pause)
@@ -193,9 +194,15 @@ class Client:
             return answer
         try:
             error = answer.json()["error"]
+            code, message = error["code"], error["message"]
         except (ValueError, KeyError, TypeError):  # a proxy's, perhaps
-            error = {"code": "unknown", "message": f"{answer.status_code} {answer.reason_phrase}"}
-        raise ServerError(answer.status_code, error["code"], error["message"])
+            code, message = "unknown", f"{answer.status_code} {answer.reason_phrase}"
+        raise ServerError(answer.status_code, code, message)
+
+
+def _seconds(text: str) -> float:
+    """Of Retry-After; a proxy may write a date there."""
+    return float(text) if text.isdecimal() else 1.0
 
 
 def _bytes(picture: Picture) -> bytes:
@@ -204,6 +211,9 @@ def _bytes(picture: Picture) -> bytes:
     if isinstance(picture, str | Path):
         return Path(picture).read_bytes()
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    image = ImageOps.exif_transpose(image)  # a PNG would be written without its orientation
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):  # which PNG does not know
+        image = image.convert("RGB")
     file = io.BytesIO()
     # Nothing may be lost on the way, and quick is more than small.
     image.save(file, "PNG", compress_level=1)

@@ -71,9 +71,7 @@ class Serve:
             raise ImportError(f"the server needs {error.name}; pip install 'yolact[serve]'") from error
         from yolact.apps.server.running import Settings, serve
 
-        token = self.token or os.environ.get("YOLACT_TOKEN") or None
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise ValueError("the token has characters that no header can carry; choose ASCII letters and digits")
+        token = _checked(os.environ.get("YOLACT_TOKEN") if self.token is None else self.token)
         if token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
             print(f"{self.host}: whoever reaches it may ask; --token keeps others out", file=sys.stderr)
         serve(
@@ -105,6 +103,14 @@ class Serve:
                 patience=self.patience / 1000,
             )
         return recipes
+
+
+def _checked(token: str | None) -> str | None:
+    if token == "":  # of a variable that is not set, most likely; whoever wrote it wanted to keep others out
+        raise ValueError("the token is empty; set it, or leave out --token and YOLACT_TOKEN to let everybody ask")
+    if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise ValueError("the token has characters that no header can carry; choose ASCII letters and digits")
+    return token
 
 
 def _named(given: str) -> tuple[str, str]:

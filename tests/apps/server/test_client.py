@@ -1,5 +1,6 @@
 """The client, against a real server."""
 
+import io
 import socket
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from served import Served, jpeg
 
 pytest.importorskip("httpx", reason="needs the extra yolact[serve]")
 
-from yolact.client import Client, Found, ServerError
+import httpx
+
+from yolact.client import Client, Found, ServerError, _bytes
 
 
 def test_any_kind_of_picture(served: Served, tmp_path):
@@ -97,6 +100,31 @@ def test_it_comes_back_to_a_busy_server():
         with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", patience=30) as client:
             assert client.predict(b"x").height == 2
         serving.join()
+
+
+@pytest.mark.parametrize("body", [b"<h1>Bad Gateway</h1>", b'{"error": "bad gateway"}', b"[]", b'{"error": {}}'])
+def test_what_a_proxy_answers(body: bytes):
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(503, content=body, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})
+
+    with Client() as client:
+        client._http = httpx.Client(base_url="http://x", transport=httpx.MockTransport(answer))
+        with pytest.raises(ServerError, match="503 Service Unavailable") as refusal:
+            client.predict(b"x")
+    assert (refusal.value.status, refusal.value.code) == (503, "unknown")
+
+
+def test_images_are_sent_upright_and_in_colors_that_png_knows(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("CMYK", (30, 20)).save(tmp_path / "a.jpg", exif=turned)
+    with Image.open(tmp_path / "a.jpg") as image, Image.open(io.BytesIO(_bytes(image))) as sent:
+        assert (sent.size, sent.mode) == ((20, 30), "RGB")
+
+
+def test_none_is_what_the_server_takes(served: Served):
+    with Client(served.address) as client:
+        assert client.predict(jpeg(0), classes=None, crop=None).width == 120
 
 
 def test_it_does_without_torch():

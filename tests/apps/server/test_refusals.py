@@ -1,5 +1,6 @@
 """What the server refuses, each with a status and a message of its own; and that it serves the next one."""
 
+import importlib
 import json
 import os
 import signal
@@ -12,7 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from locations import ROOT
 from served import PATIENCE, Served, jpeg, multipart
+
+pytest.importorskip("fastapi_offline", reason="needs the extra yolact[serve]")
+
+from starlette.testclient import TestClient
+
+from yolact.apps.server.app import Service, build
+from yolact.apps.server.limits import Limits
+from yolact.apps.server.metrics import Metrics
 
 TOKEN = {"Authorization": "Bearer open-sesame"}
 
@@ -120,6 +130,42 @@ def test_large_bodies(strict: Served):
     body, kind = multipart(*[("a", jpeg(0))] * 9)
     assert refused(strict.ask("/predict", body, Content_Type=kind, **TOKEN))[:2] == (413, "too_many_images")
     assert refused(strict.ask("/predict", jpeg(0, (400, 300)), **TOKEN))[:2] == (413, "too_many_pixels")
+
+
+def test_heads_without_end(served: Served):
+    """They come before the token, and before a body, whose length is bounded."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as connection:
+
+        def send() -> bool:
+            try:
+                connection.sendall(b"X: " + b"a" * 10_000 + b"\r\n")
+            except OSError:  # it was closed
+                return False
+            return True
+
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        assert not all(send() for _ in range(2000))
+    served.predict(jpeg(0))
+
+
+def test_a_picture_that_no_jpeg_holds(served: Served):
+    wide = jpeg(0, (1, 65_501), "PNG")
+    assert refused(served.ask("/predict?format=picture", wide))[:2] == (413, "too_many_pixels")
+    assert served.ask("/predict?format=png", wide)[0] == 200
+
+
+def test_what_could_never_be_taken_is_not_told_to_come_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    stand_in = importlib.import_module("fuzzed.requests").stand_in()
+    small = Limits(queue=2, images=16, body_mb=32.0, held_mb=0.01)
+    client = TestClient(build(Service({"small": stand_in}, small, Metrics())))
+    answer = client.post("/predict", files=[("images", jpeg(0, (9, 9)))] * 3).json()
+    assert answer["error"] == {
+        "code": "too_many_images",
+        "message": "more than 2 images; send them in several requests",
+    }
+    answer = client.post("/predict", content=b"x" * 10_001)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
 def test_slow_bodies(strict: Served):

@@ -1,6 +1,7 @@
 """Beginning, dying and ending: a server answers what it accepted, and every mistake is one line."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +97,29 @@ def test_a_second_signal_waits_for_nobody(weights: Path):
     hanging.join()
 
 
+def test_who_is_not_answered_in_time_after_sigterm_is_told(weights: Path):
+    server = Served(weights, "--drain-seconds", "1")
+    os.kill(server.children()[0], signal.SIGSTOP)
+    left = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    body, told = jpeg(0), list[tuple[int, bytes]]()
+    left.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    asking = threading.Thread(target=lambda: told.append(server.ask("/predict", body)[:2]))
+    asking.start()
+    over = time.monotonic() + PATIENCE
+    while b'yolact_queue_images{model="small"} 2.0' not in server.ask("/metrics")[1]:
+        assert time.monotonic() < over
+        time.sleep(0.02)
+    left.close()
+    while b'yolact_queue_images{model="small"} 1.0' not in server.ask("/metrics")[1]:
+        assert time.monotonic() < over
+        time.sleep(0.02)
+    assert server.stop() == 0
+    asking.join()
+    ((status, answer),) = told
+    assert (status, json.loads(answer)["error"]["code"]) == (503, "stopping")
+    assert server.complaints == ""  # nor about the one that left
+
+
 def changed(folder: Path, program: str) -> str:
     """What makes each process of Python's run this first, as the value of PYTHONPATH."""
     (folder / "sitecustomize.py").write_text(program)
@@ -158,6 +183,7 @@ def test_mistakes_are_one_line(weights: Path, tmp_path: Path):
         code, said = run(str(weights), "--port", port)
     assert (code, said.count("\n")) == (2, 1)
     assert f"cannot listen on 127.0.0.1, port {port}" in said
+    assert run(str(weights), "--queue", "0") == (2, "yolact: queue is 0; it must be above 0, and not infinite\n")
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(weights.read_bytes()[:1000])
     code, said = run(str(damaged), "--port", "0")
@@ -193,6 +219,16 @@ def test_options_that_do_not_fit(options: dict, message: str):
         Serve(**{"device": "cpu", **options})._recipes()
 
 
-def test_limits_are_above_0():
-    with pytest.raises(ValueError, match="queue is 0"):
-        Limits(queue=0)
+@pytest.mark.parametrize("token", ["", "two\nlines", "space at its end ", "caf\u00e9"])
+def test_tokens_that_no_request_could_send(token: str, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ValueError, match="the token "):
+        Serve(token=token, port=0).run()
+    monkeypatch.setenv("YOLACT_TOKEN", token)
+    with pytest.raises(ValueError, match="the token "):
+        Serve(port=0).run()
+
+
+@pytest.mark.parametrize(("name", "value"), [("queue", 0), ("body_mb", float("inf")), ("seconds", float("nan"))])
+def test_limits_are_limits(name: str, value: Any):
+    with pytest.raises(ValueError, match=f"{name.replace('_', '-')} is {value}; it must be above 0"):
+        Limits(**{name: value}).check()

@@ -4,7 +4,8 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import yolact
 from yolact.apps.server.answers import Described, Options, Prediction, Refusal, RefusedError, as_json
-from yolact.apps.server.dispatch import BusyError, LostError, Model
+from yolact.apps.server.dispatch import BusyError, Model
 from yolact.apps.server.jobs import Answer, Wish
 from yolact.apps.server.limits import Limits
 from yolact.apps.server.metrics import Metrics
@@ -65,6 +66,7 @@ class Service:
         self.models, self.limits, self.metrics = models, limits, metrics
         self.uploads = Uploads(limits)
         self.is_stopping = False
+        self._running: set[asyncio.Timeout] = set()
         metrics.watch_held(lambda: self.uploads.held)
         for model in models.values():
             metrics.watch(model.name, lambda model=model: model.length)
@@ -73,13 +75,32 @@ class Service:
         """Answer a request for a model, None being the first; and count it, whatever becomes of it."""
         began = time.monotonic()
         try:
-            response = await self._predict(name, request, options)
+            async with self._given_up():
+                response = await self._predict(name, request, options)
         except RefusedError as refused:
             response = refused.response()
         # A client may invent names without end, and each would be kept.
         known = next(iter(self.models)) if name is None else name if name in self.models else "unknown"
         self.metrics.answered(known, response.status_code, time.monotonic() - began)
         return response
+
+    def give_up(self) -> None:
+        """Refuse what is not answered yet."""
+        for one in self._running:
+            if one.when() is None:
+                one.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def _given_up(self) -> AsyncGenerator[None, None]:
+        patience = asyncio.timeout(None)
+        self._running.add(patience)
+        try:
+            async with patience:
+                yield
+        except TimeoutError:
+            raise RefusedError(503, "stopping", "the server stops and waits no longer; ask another") from None
+        finally:
+            self._running.discard(patience)
 
     async def _predict(self, name: str | None, request: Request, options: Options) -> Response:
         if self.is_stopping:
@@ -111,18 +132,17 @@ class Service:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 futures = model.ask(files, wish)
-                answers = asyncio.gather(*futures)
+                # A plain gather would complain on stderr of each request that is given up.
+                answers = asyncio.gather(*futures, return_exceptions=True)
                 await asyncio.wait((answers, gone), return_when=asyncio.FIRST_COMPLETED)
                 if not answers.done():
                     raise RefusedError(400, "gone", "the client went away")
-                return list(await answers)
+                return [future.result() for future in futures]
         except BusyError as busy:
             message = f"{model.length} images wait already; come back in {busy.seconds} s"
             raise RefusedError(503, "busy", message, **{"Retry-After": str(busy.seconds)}) from None
         except TimeoutError:
             raise RefusedError(504, "timeout", f"no answer within {self.limits.seconds:g} s; try again later") from None
-        except LostError:
-            raise RefusedError(500, "failed", "the model's process ended twice over this image") from None
         finally:
             for future in (gone, *futures):  # which gives up their places in the queue
                 future.cancel()

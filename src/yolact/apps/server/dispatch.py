@@ -8,6 +8,7 @@ else's when it ends the second one, and is given up then.
 import asyncio
 import itertools
 import math
+import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -27,16 +28,15 @@ WATCHED_EVERY = 1.0
 """Seconds between looks at whether a process still answers."""
 
 
+LOST = b"the model's process ended twice over this image"
+
+
 class BusyError(Exception):
     """The queue is full; `seconds` is when a place may be free."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__()
         self.seconds = seconds
-
-
-class LostError(Exception):
-    """Two processes ended while they had this photograph."""
 
 
 @dataclass(eq=False)
@@ -65,6 +65,8 @@ class Model:
         self._first: asyncio.Future[Ready | Failed] | None = None
         self._pause, self._pace = FIRST_PAUSE, 0.1
         self._tasks: set[asyncio.Task[None]] = set()
+        self._heard = 0.0
+        """When the process last answered, on the loop's clock."""
         self._is_closed = False
 
     async def start(self) -> None:
@@ -138,6 +140,8 @@ class Model:
             self._take(said)
         elif isinstance(said, Ready):
             self.ready = self.facts = said
+        elif isinstance(said, Failed) and self.facts is not None:
+            self._report(f"cannot be loaded again: {said.reason}")
         elif said is None:
             self._mourn(process)
         if self._first is not None and not self._first.done() and not isinstance(said, Answer):
@@ -145,7 +149,7 @@ class Model:
         self._hand_on()
 
     def _take(self, answer: Answer) -> None:
-        self._pause = FIRST_PAUSE
+        self._pause, self._heard = FIRST_PAUSE, asyncio.get_running_loop().time()
         one = self._inside.pop(answer.number, None)
         if one is None:
             return
@@ -160,29 +164,41 @@ class Model:
         had, self._inside = [one for one in self._inside.values() if not one.answer.done()], {}
         for one in had:
             one.tries += 1
-            if one.tries > 1:
-                one.answer.set_exception(LostError())
+            if one.tries > 1:  # its neighbors in a request keep their answers
+                one.answer.set_result(Answer(one.job.number, LOST, "failed"))
         self._waiting.extendleft(one for one in reversed(had) if one.tries == 1)
         if self.facts is not None:
             self._spawn(self._replace(process))
 
     async def _replace(self, process: Process) -> None:
         await process.close()
+        self._process = None
         self._metrics.restarted(self.name)
-        await asyncio.sleep(self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        self._begin()
+        while self._process is None:
+            self._report(f"its process ended; another is started in {self._pause:g} s")
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            try:
+                self._begin()
+            except OSError as error:  # no memory for another, which may be why the last one ended
+                self._report(f"no process can be started: {error}")
 
     def _begin(self) -> None:
         self._process = process = Process(self._recipe, lambda said: self._hear(process, said))
 
     async def _watch(self) -> None:
-        """End a process that has had a job for too long: what is stuck in it will not come out again."""
+        """End a process that has jobs and answers none for too long: what is stuck will not come out again."""
         while True:
             await asyncio.sleep(WATCHED_EVERY)
             given = min((one.given for one in self._inside.values()), default=math.inf)
-            if asyncio.get_running_loop().time() - given > self._limits.seconds and self._process is not None:
+            # A job may be with it for longer while it answers those before, as fast as this machine can.
+            silent = asyncio.get_running_loop().time() - max(given, self._heard)
+            if silent > self._limits.seconds and self._process is not None:
                 self._process.kill()
+
+    def _report(self, what: str) -> None:
+        """To who runs the server."""
+        print(f"{self.name}: {what}", file=sys.stderr, flush=True)
 
     def _spawn(self, work) -> None:
         task = asyncio.get_running_loop().create_task(work)

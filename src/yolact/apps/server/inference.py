@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from yolact.predictor import Predictor
     from yolact.request import Request
 
+JPEG_SIDE = 65500
+"""Pixels; libjpeg writes no larger ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -99,6 +102,9 @@ class Stages:
 
         try:
             pixels = decode_image(job.file, job.wish.most_pixels)
+            if job.wish.form == "picture" and max(pixels.shape) > JPEG_SIDE:
+                height, width, _ = pixels.shape
+                raise TooManyPixelsError(f"{width} x {height} is more than a JPEG holds; ask for format=png")
             self._decoded.put(_Decoded(job, pixels, _request(self._predictor, job.wish)))
         except TooManyPixelsError as error:
             self._send(Answer(job.number, str(error).encode(), "too_many_pixels"))
@@ -155,7 +161,8 @@ class Stages:
             self._fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        self._send(Answer(job.number, f"{type(error).__name__}: {error}".encode(), "failed"))
+        reason = " ".join(f"{type(error).__name__}: {error}".split())  # PyTorch's have many lines
+        self._send(Answer(job.number, reason.encode(), "failed"))
 
     def _send(self, answer: Answer) -> None:
         with self._answering:

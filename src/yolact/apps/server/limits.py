@@ -1,5 +1,6 @@
 """What a server puts up with."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -14,7 +15,7 @@ class Limits:
     """Of one photograph, before it is decoded: 413. What a decoder takes grows with it: about 6 bytes a pixel."""
 
     images: int = 16
-    """Photographs in one request: 413."""
+    """Photographs in one request: 413. At most as many as the queue has places."""
 
     queue: int = 128
     """Photographs of a model that wait or are computed: 503, at once."""
@@ -26,13 +27,29 @@ class Limits:
     """For a request to arrive: 408."""
 
     seconds: float = 30
-    """From the arrival of a request to its answer: 504. A process that has been silent for longer is replaced."""
+    """From the arrival of a request's last byte to its answer: 504. A process that has been silent for longer is
+    replaced."""
 
     drain_seconds: float = 30
-    """After SIGTERM, for what was accepted before."""
+    """After SIGTERM, for what was accepted before; then 503."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Not when it is made: the command line would show the mistake in a frame, as one of its own.
+
+        Raises:
+            ValueError: a limit that nothing, or everything, would pass.
+        """
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"{name} is {value}; it must be above 0")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name.replace('_', '-')} is {value}; it must be above 0, and not infinite")
+
+    @property
+    def most_images(self) -> int:
+        """Of one request: more than the queue has places for would be told to come back for ever."""
+        return min(self.images, self.queue)
+
+    @property
+    def most_bytes(self) -> int:
+        """Of one request."""
+        return int(min(self.body_mb, self.held_mb) * 1e6)

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import multiprocessing
 import queue
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -27,8 +29,14 @@ class Process:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(target=work, args=(theirs, recipe), daemon=True)
-        self._process.start()
-        theirs.close()  # or the end of the process would not be the end of the connection
+        try:
+            with _deaf():
+                self._process.start()
+        except OSError:
+            self._connection.close()
+            raise
+        finally:
+            theirs.close()  # or the end of the process would not be the end of the connection
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._send, args=(self._connection,), name="yolact-send", daemon=True),
@@ -36,6 +44,7 @@ class Process:
         ]
         for thread in self._threads:
             thread.start()
+        self._closing: asyncio.Future[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -50,10 +59,12 @@ class Process:
         self._process.kill()
 
     async def close(self) -> None:
-        """End it, and wait until nothing of it is left."""
-        self.kill()
-        self._jobs.put(None)
-        await asyncio.to_thread(self._wait)
+        """End it, and wait until nothing of it is left. May be called again, and while another call waits."""
+        if self._closing is None:
+            self.kill()
+            self._jobs.put(None)
+            self._closing = asyncio.ensure_future(asyncio.to_thread(self._wait))
+        await asyncio.shield(self._closing)
 
     def _wait(self) -> None:
         self._process.join()
@@ -78,3 +89,20 @@ class Process:
                 self._loop.call_soon_threadsafe(self._hear, said)
             if said is None:
                 return
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started here hears no signals that go to a whole terminal or container, from its first moment.
+
+    Its own `signal.signal` comes a second later, when Python and this package are imported.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # or `start` would, which unblocks them again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from yolact.apps.server.dispatch import Model
 from yolact.apps.server.inference import Recipe
 from yolact.apps.server.limits import Limits
 from yolact.apps.server.metrics import Metrics
+from yolact.apps.server.uploads import DRAINED_FOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,9 @@ def serve(settings: Settings) -> None:
 
     Raises:
         OSError: the port is taken.
-        ValueError: a model cannot be loaded.
+        ValueError: a limit is no limit, or a model cannot be loaded.
     """
+    settings.limits.check()
     listener = _listen(settings.host, settings.port)
     with listener:
         asyncio.run(_serve(settings, listener))
@@ -46,18 +49,21 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     metrics, loop = Metrics(), asyncio.get_running_loop()
     models = {name: Model(name, recipe, settings.limits, metrics) for name, recipe in settings.recipes.items()}
+    service = Service(models, settings.limits, metrics)
+    server = _Server(_configuration(settings, service))
     loading = loop.create_task(_start(models))
+
+    def stop() -> None:
+        loading.cancel()
+        if service.is_stopping:  # the second time, at once
+            server.force_exit = True
+            service.give_up()
+        service.is_stopping = server.should_exit = True
+        loop.call_later(settings.limits.drain_seconds, service.give_up)
+
     try:
-        with _on_signals(loop, loading.cancel):
-            await loading
-        service = Service(models, settings.limits, metrics)
-        server = _Server(_configuration(settings, service))
-
-        def stop() -> None:
-            server.force_exit = service.is_stopping  # the second time, at once
-            service.is_stopping = server.should_exit = True
-
         with _on_signals(loop, stop):
+            await loading
             _announce(settings, listener, models)
             await server.serve(sockets=[listener])
     except asyncio.CancelledError:  # stopped before it began
@@ -101,7 +107,9 @@ def _configuration(settings: Settings, service: Service) -> uvicorn.Config:
         log_level="info" if settings.log else "error",
         access_log=settings.log,
         server_header=False,
-        timeout_graceful_shutdown=max(1, round(settings.limits.drain_seconds)),
+        http="h11",  # which bounds what comes before a body, at 64 KiB; httptools takes headers without end
+        # By then all are answered or given up, and told so; what is left are clients that do not read.
+        timeout_graceful_shutdown=math.ceil(settings.limits.drain_seconds + DRAINED_FOR) + 1,
         limit_concurrency=4 * settings.limits.queue + 64,  # connections; those of a full queue are told so
         lifespan="off",
     )

@@ -49,7 +49,7 @@ class Uploads:
         Raises:
             RefusedError: too large, too slow, too many, empty, or not what its type says.
         """
-        most = int(self._limits.body_mb * 1e6)
+        most = self._limits.most_bytes
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most:
             raise self._too_large()
@@ -71,10 +71,8 @@ class Uploads:
         uploads = [Upload(None, bytes(body))]
         if kind.partition(";")[0].strip().lower() == "multipart/form-data":
             uploads = await self._files(request, bytes(body))
-        if len(uploads) > self._limits.images:
-            raise RefusedError(
-                413, "too_many_images", f"more than {self._limits.images} images; send them in several requests"
-            )
+        if len(uploads) > self._limits.most_images:
+            raise self._too_many()
         if not uploads or (not uploads[0].file and len(uploads) == 1):
             raise RefusedError(
                 400, "no_image", "there is no image; send one as the body, or several as multipart/form-data"
@@ -86,15 +84,13 @@ class Uploads:
             yield body
 
         # One file more than allowed is let through, so that its refusal can say how many are.
-        parser = _InMemory(request.headers, whole(), max_files=self._limits.images + 1, max_fields=16)
+        parser = _InMemory(request.headers, whole(), max_files=self._limits.most_images + 1, max_fields=16)
         try:
             form = await parser.parse()
         except (MultiPartException, MultipartParseError, KeyError, ValueError, UnicodeError) as error:
             reason = getattr(error, "message", None) or str(error)
             if "Too many files" in reason:
-                raise RefusedError(
-                    413, "too_many_images", f"more than {self._limits.images} images; send them in several requests"
-                ) from None
+                raise self._too_many() from None
             raise RefusedError(400, "bad_multipart", f"the multipart body cannot be read: {reason}") from None
         parts = [part for _, part in form.multi_items()]
         try:
@@ -107,9 +103,13 @@ class Uploads:
         return RefusedError(
             413,
             "too_large",
-            f"the request has more than {self._limits.body_mb:g} MB; send smaller images, or fewer",
+            f"the request has more than {self._limits.most_bytes / 1e6:g} MB; send smaller images, or fewer",
             Connection="close",  # what else it sends would be taken for the next request
         )
+
+    def _too_many(self) -> RefusedError:
+        most = self._limits.most_images
+        return RefusedError(413, "too_many_images", f"more than {most} images; send them in several requests")
 
 
 class Held:

@@ -8,6 +8,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yolact.config import CropKind
 
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            },
+        },
+    }
+}
+
 
 class RunLengths(BaseModel):
     """COCO's run-length code, which pycocotools and faster-coco-eval decode."""

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import yolact
-from yolact.apps.server.answers import Described, Options, Prediction, Refusal, RefusedError, as_json
+from yolact.apps.server.answers import BODY, Described, Options, Prediction, Refusal, RefusedError, as_json
 from yolact.apps.server.dispatch import BusyError, Model
 from yolact.apps.server.jobs import Answer, Wish
 from yolact.apps.server.limits import Limits
@@ -41,22 +41,6 @@ REFUSALS = {
 }
 
 STATUSES = {"unreadable": 422, "too_many_pixels": 413, "failed": 500}
-
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                }
-            },
-        },
-    }
-}
 
 
 class Service:

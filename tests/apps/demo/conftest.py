@@ -64,8 +64,9 @@ def served() -> Iterator[Served]:
                     loop.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """While it is open, Playwright's event loop runs in this thread: not longer, as tests elsewhere have their own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:

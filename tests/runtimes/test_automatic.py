@@ -1,6 +1,7 @@
 """Choosing the fastest runtime, and keeping what was made on the way."""
 
 import logging
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def test_the_fastest_is_taken_and_remembered(opened: list[str], caplog):
         first: Any = open_runtime(network, "auto", "cpu")
     assert first.name == "openvino"
     assert first.runs == automatic.WARM_UP + automatic.ROUNDS
-    assert "openvino 0 ms" in caplog.text
+    assert re.search(r"openvino \d ms", caplog.text)  # 0, unless the machine is very busy
     assert opened == ["pytorch", "onnxruntime", "openvino", "tensorrt"]
     again: Any = open_runtime(network, "auto", "cpu")
     assert (again.name, again.runs) == ("openvino", 0)

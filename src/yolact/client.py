@@ -132,12 +132,15 @@ class Client:
             ServerError: it refused.
             httpx.HTTPError: it cannot be reached.
             OSError: the file cannot be read.
+            ValueError: another format: that is what `render` is for.
         """
+        _require_instances(options)
         answer = self._ask(options, content=_bytes(picture)).json()
         return _found(answer["images"][0])
 
     def predict_batch(self, pictures: Sequence[Picture], **options: Any) -> list[Found | ServerError]:
         """What is in several, in their order, with one request; a `ServerError` in the place of a bad one."""
+        _require_instances(options)
         names = [
             Path(picture).name if isinstance(picture, str | Path) else f"{i}" for i, picture in enumerate(pictures)
         ]
@@ -198,6 +201,11 @@ class Client:
         except (ValueError, KeyError, TypeError):  # a proxy's, perhaps
             code, message = "unknown", f"{answer.status_code} {answer.reason_phrase}"
         raise ServerError(answer.status_code, code, message)
+
+
+def _require_instances(options: dict[str, Any]) -> None:
+    if options.get("format") in ("png", "picture"):
+        raise ValueError(f"format={options['format']!r} is a picture, without instances; ask render for it")
 
 
 def _seconds(text: str) -> float:

@@ -57,6 +57,15 @@ def test_polygons_are_no_masks(served: Served):
             found.instances[0].mask()
 
 
+@pytest.mark.parametrize("format", ["png", "picture"])
+def test_who_asks_for_a_picture_is_sent_to_render(format: str):
+    with Client("http://127.0.0.1:9") as client:  # where nobody answers: it is not even asked
+        with pytest.raises(ValueError, match=f"format='{format}' is a picture.*ask render"):
+            client.predict(jpeg(0), format=format)
+        with pytest.raises(ValueError, match="ask render"):
+            client.predict_batch([jpeg(0)], format=format)
+
+
 def test_refusals_are_typed(served: Served, strict: Served):
     with Client(served.address) as client, pytest.raises(ServerError, match="'horse' is no class") as refusal:
         client.predict(jpeg(0), classes=["horse"])

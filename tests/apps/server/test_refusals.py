@@ -1,5 +1,6 @@
 """What the server refuses, each with a status and a message of its own; and that it serves the next one."""
 
+import gzip
 import importlib
 import json
 import os
@@ -94,6 +95,20 @@ def test_options(served: Served, query: str, part: str):
 def test_bodies(served: Served, body: bytes, kind: str, expected: tuple[int, str]):
     assert refused(served.ask("/predict", body, Content_Type=kind))[:2] == expected
     served.predict(jpeg(0))
+
+
+def test_what_is_packed(served: Served):
+    answer = served.ask("/predict", gzip.compress(jpeg(0)), Content_Encoding="gzip")
+    assert refused(answer)[:2] == (415, "packed")
+    assert answer[2]["accept-encoding"] == "identity"
+    assert served.ask("/predict", jpeg(0), Content_Encoding="identity")[0] == 200
+
+
+@pytest.mark.parametrize("address", ["/health", "/ready", "/metrics"])
+def test_who_looks_without_reading(served: Served, address: str):
+    status, body, headers = served.ask(address, method="HEAD")
+    assert (status, body) == (200, b"")
+    assert headers["content-type"] == served.ask(address)[2]["content-type"]
 
 
 def test_addresses_and_methods(served: Served):

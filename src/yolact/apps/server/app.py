@@ -34,6 +34,7 @@ REFUSALS = {
     404: "there is no such model",
     408: "the request did not arrive in time",
     413: "the request, a photograph or their number is too large",
+    415: "the body is packed (Content-Encoding)",
     422: "the photograph cannot be read",
     500: "the photograph cannot be computed",
     503: "the queue is full, or the server stops; Retry-After says when to come back",
@@ -191,10 +192,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
             if model.facts is not None
         ]
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Whether the server runs")
     async def health() -> dict[str, str]:
         return {"status": "up"}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", summary="Whether all models answer", responses={503: {"description": "not now"}})
     async def ready() -> Response:
         missing = [model.name for model in service.models.values() if model.ready is None]
@@ -202,6 +205,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             return as_json({"status": "stopping" if service.is_stopping else "starting", "missing": missing}, 503)
         return as_json({"status": "ready", "missing": []})
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", summary="Figures for Prometheus", response_class=Response)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

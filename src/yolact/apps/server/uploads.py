@@ -47,8 +47,12 @@ class Uploads:
         """The photographs of a request.
 
         Raises:
-            RefusedError: too large, too slow, too many, empty, or not what its type says.
+            RefusedError: too large, too slow, too many, empty, packed, or not what its type says.
         """
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):  # a few kilobytes of gzip can hold a gigabyte
+            message = f"a body in Content-Encoding {encoding[:20]!r} is not unpacked; send the image as it is"
+            raise RefusedError(415, "packed", message, **{"Accept-Encoding": "identity"})
         most = self._limits.most_bytes
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most:

@@ -21,6 +21,7 @@ pytest.importorskip("fastapi_offline", reason="needs the extra yolact[serve]")
 
 from starlette.testclient import TestClient
 
+from yolact.apps.server import running
 from yolact.apps.server.app import Service, build
 from yolact.apps.server.limits import Limits
 from yolact.apps.server.metrics import Metrics
@@ -206,6 +207,31 @@ def test_large_bodies_of_many_at_once(strict: Served):
     while b"yolact_held_bytes 0.0" not in strict.ask("/metrics", **TOKEN)[1]:  # who left takes no place
         assert time.monotonic() < over
         time.sleep(0.05)
+
+
+def test_many_connections_do_not_shut_out_the_next(strict: Served):
+    """Its queue has four places; each who finds none is told so, and not cut off."""
+    held = [socket.create_connection(("127.0.0.1", strict.port), timeout=PATIENCE) for _ in range(300)]
+    try:
+        assert strict.ask("/health")[0] == 200
+        assert strict.ask("/predict", jpeg(0), **TOKEN)[0] == 200
+    finally:
+        for one in held:
+            one.close()
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "queue", "expected"),
+    [(256, 4096, 128, (1000, 1128)), (256, 4096, 500, (2000, 2128)), (256, 512, 128, (384, 512)), (64, 64, 9, (1, 64))],
+)
+def test_connections_keep_within_the_files_of_the_system(
+    soft: int, hard: int, queue: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
+    resource = pytest.importorskip("resource", reason="Windows counts no files")
+    now = [soft, hard]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(now))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: now.__setitem__(slice(None), pair))
+    assert (running._connections(Limits(queue=queue)), now[0]) == expected
 
 
 def test_a_full_queue_is_said_at_once_and_a_process_that_is_stuck_is_replaced(strict: Served):

@@ -17,6 +17,12 @@ from yolact.apps.server.limits import Limits
 from yolact.apps.server.metrics import Metrics
 from yolact.apps.server.uploads import DRAINED_FOR
 
+CONNECTIONS = 1000
+"""Open at once, at least, where the system allows as many files."""
+
+OTHER_FILES = 128
+"""Of Python, its libraries and the models' processes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -110,9 +116,27 @@ def _configuration(settings: Settings, service: Service) -> uvicorn.Config:
         http="h11",  # which bounds what comes before a body, at 64 KiB; httptools takes headers without end
         # By then all are answered or given up, and told so; what is left are clients that do not read.
         timeout_graceful_shutdown=math.ceil(settings.limits.drain_seconds + DRAINED_FOR) + 1,
-        limit_concurrency=4 * settings.limits.queue + 64,  # connections; those of a full queue are told so
+        limit_concurrency=_connections(settings.limits),
         lifespan="off",
     )
+
+
+def _connections(limits: Limits) -> int:
+    """How many may be open at once: enough for a full queue to refuse many, each in words and after its body.
+
+    uvicorn turns away those beyond without reading what they send, which most clients see as a broken connection. But
+    to run out of files would be worse: then nobody is let in, and nobody is told.
+    """
+    wanted = max(CONNECTIONS, 4 * limits.queue)
+    try:
+        import resource
+    except ImportError:  # Windows, which counts no files
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + OTHER_FILES if hard == resource.RLIM_INFINITY else min(wanted + OTHER_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(files - OTHER_FILES, 1)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -39,6 +39,7 @@ def write_clip(
     sound: bool = False,
     every_key: int = 10,
     movflags: str = "",
+    title: str = "",
 ) -> Path:
     """Write `picture(0)`, `picture(1)`, ... as a video.
 
@@ -48,6 +49,7 @@ def write_clip(
         movflags: for MP4: where its index is.
     """
     with av.open(str(path), "w", container_options={"movflags": movflags} if movflags else {}) as container:
+        container.metadata.update({"title": title} if title else {})
         stream = container.add_stream(codec, rate=rate, options={"g": str(every_key)})
         assert isinstance(stream, VideoStream)
         stream.height, stream.width, stream.pix_fmt = *size, pixel_format

@@ -45,6 +45,15 @@ def test_variable_rate_is_kept(tmp_path: Path):
     assert source.notes == source.losses == []
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_title_in_another_encoding_spoils_no_video(tmp_path: Path, suffix: str):
+    path = write_clip(tmp_path / f"clip.{suffix}", title="Cafe-Film")
+    data = path.read_bytes()
+    assert b"Cafe-Film" in data
+    path.write_bytes(data.replace(b"Cafe-Film", b"Caf\xe9-Film"))  # Latin 1
+    assert numbers(list(open_file(path))) == list(range(30))
+
+
 def test_sound_is_named(tmp_path: Path):
     path = write_clip(tmp_path / "clip.mp4", sound=True)
     source = open_file(path)

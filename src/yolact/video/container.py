@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -71,10 +71,10 @@ def open_container(
             source,
             format=format,
             container_options={**limits, **(options or {})},
-            metadata_errors="replace",
             timeout=timeout,
             buffer_size=1 << 16,
             io_open=open_other,
+            **_lenient_titles(),
         )
     except (av.error.FFmpegError, OSError) as error:
         raise explain(error, name) from None
@@ -84,6 +84,13 @@ def open_container(
         container.close()
         raise ValueError(f"{name} has no pictures{sound}")
     return container
+
+
+def _lenient_titles() -> dict[str, Any]:
+    """For PyAV up to 18, to which a title that is no UTF-8 spoils the video. Later ones do not ask any more."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def picture_stream(container: "InputContainer") -> "VideoStream":

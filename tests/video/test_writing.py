@@ -131,6 +131,17 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
+def test_sound_of_an_unknown_kind_costs_no_picture(tmp_path: Path):
+    write_sound(tmp_path / "a.mkv", "aac")
+    (tmp_path / "a.mkv").write_bytes((tmp_path / "a.mkv").read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    with VideoWriter(tmp_path / "clip.mp4", audio=tmp_path / "a.mkv") as writer:
+        writer.write(picture(9), 0)
+    assert writer.notes == [
+        "a.mkv: from some point on, its sound cannot be read (its codec is unknown here), and is missing"
+    ]
+    assert len(read(tmp_path / "clip.mp4")[1]) == 1
+
+
 def test_sound_ends_with_the_pictures(tmp_path: Path):
     write_sound(tmp_path / "a.mp4", "aac", seconds=3)
     write(tmp_path / "clip.mp4", [0, 0.1, 0.2], rate=Fraction(10), audio=tmp_path / "a.mp4")

@@ -77,6 +77,8 @@ class _Sound:
             self._give_up(error)
 
     def _begin(self, source: InputContainer, audio: AudioStream, begins: float | None) -> None:
+        if audio.codec_context is None:
+            raise ValueError("its codec is unknown here")
         starts = [_start(stream) for stream in (audio, *source.streams.video[:1])]
         video_start = starts[-1] if begins is None else Fraction(begins)
         self._shift = min(starts[0], video_start)

@@ -131,6 +131,15 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
+def test_sound_whose_clock_counts_packets_is_encoded_to_its_end(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("yolact.video.joining.COPIED", frozenset())  # as if this were WMA, which nothing here encodes
+    write_sound(tmp_path / "a.avi", "libmp3lame", rate=44_100)
+    write(tmp_path / "clip.mp4", [n / 10 for n in range(10)], rate=Fraction(10), audio=tmp_path / "a.avi")
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        assert sum(frame.samples for frame in container.decode(audio=0)) / 44_100 == pytest.approx(1, abs=0.1)
+
+
 def test_sound_of_an_unknown_kind_costs_no_picture(tmp_path: Path):
     write_sound(tmp_path / "a.mkv", "aac")
     (tmp_path / "a.mkv").write_bytes((tmp_path / "a.mkv").read_bytes().replace(b"A_AAC", b"A_XYZ"))

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.codec import Codec
@@ -145,7 +146,14 @@ def _encoded(source: InputContainer, audio: AudioStream, target: AudioStream) ->
     resampler = AudioResampler(context.format, context.layout, context.rate)
     for frame in source.decode(audio):
         for part in resampler.resample(frame):
-            yield from target.encode(part)
+            yield from target.encode(_finely_timed(part))
     for part in resampler.resample(None):
-        yield from target.encode(part)
+        yield from target.encode(_finely_timed(part))
     yield from target.encode(None)
+
+
+def _finely_timed(frame: AudioFrame) -> AudioFrame:
+    """By a clock that counts samples: that of an AVI counts packets, and several of ours would begin at one tick."""
+    if frame.pts is not None and frame.time_base is not None:
+        frame.pts, frame.time_base = round(frame.pts * frame.time_base * frame.rate), Fraction(1, frame.rate)
+    return frame

@@ -20,6 +20,9 @@ TICK = Fraction(1, 360_000)
 COPIED = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus"))
 """Kinds of sound that players expect in an MP4."""
 
+SLOWEST_MP3 = 16_000
+"""Samples a second. An MP4 with MP3 of fewer is none that the standard knows, and libav refuses to write it."""
+
 
 def join(parts: Sequence[Path], target: Path, audio: Path | None, begins: float | None = None) -> list[str]:
     """Write the parts, one behind the other, into an MP4 whose index comes first, so that it plays while it loads.
@@ -84,7 +87,7 @@ class _Sound:
         video_start = starts[-1] if begins is None else Fraction(begins)
         self._shift = min(starts[0], video_start)
         self.video_start = video_start - self._shift
-        if audio.codec_context.name in COPIED:
+        if _is_copied(audio):
             target = self._out.add_stream_from_template(audio)
             self._packets = _copied(source, audio, target)
         else:
@@ -125,6 +128,11 @@ class _Sound:
 def _start(stream: object) -> Fraction:
     start, base = getattr(stream, "start_time", None), getattr(stream, "time_base", None)
     return Fraction(0) if start is None or base is None else start * base
+
+
+def _is_copied(audio: AudioStream) -> bool:
+    name = audio.codec.canonical_name  # of the format: that of MP3's decoder is mp3float
+    return name in COPIED and (name != "mp3" or audio.rate >= SLOWEST_MP3)
 
 
 def _layout(audio: AudioStream) -> str:

@@ -222,6 +222,16 @@ def test_numbered_frames_have_a_rate(predict, tmp_path: Path):
     assert times(tmp_path / "out" / "frames.mp4") == pytest.approx([0, 0.5, 1, 1.5])
 
 
+def test_frames_with_one_more_are_not_taken_for_finished(predict, tmp_path: Path, capsys):
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        assert number < 2 or predict(tmp_path / "frames", "--rate", "2", "--no-pictures") == 0
+        Image.fromarray(photograph(number)).save(tmp_path / "frames" / f"{number}.png")
+    assert predict(tmp_path / "frames", "--rate", "2", "--no-pictures", "--resume") == 2
+    assert "photographs was 2 and is 3; leave --resume out" in capsys.readouterr().err
+    assert len(lines(tmp_path / "out" / "frames.jsonl")) == 2
+
+
 def test_tracked_objects_have_numbers(predict, clip: Path, tmp_path: Path, capsys):
     assert predict("--track", clip) == 0
     assert "(tracks)" in capsys.readouterr().out

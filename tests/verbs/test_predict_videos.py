@@ -1,6 +1,7 @@
 """`yolact predict` on videos: what it writes, what it says, and what is left when it is cut short."""
 
 import json
+import os
 import shutil
 import threading
 from fractions import Fraction
@@ -201,6 +202,18 @@ def test_another_video_of_the_same_name_is_not_taken_for_finished(predict, clip:
     assert predict(clip, "--no-pictures", "--resume", "--score-threshold", "0.2") == 2
     assert "score_threshold was 0.15 and is 0.2; leave --resume out" in capsys.readouterr().err
     assert (tmp_path / "out" / "clip.jsonl").read_bytes() == before
+
+
+def test_what_other_weights_of_the_same_name_began_is_not_gone_on_with(
+    predict, clip: Path, weights: str, capsys, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 2)
+        assert predict(clip, "--no-pictures") == 130
+    os.utime(weights, (1, 1))  # as if training had written them anew
+    capsys.readouterr()
+    assert predict(clip, "--no-pictures", "--resume") == 2
+    assert "weights_modified was " in capsys.readouterr().err
 
 
 def test_what_was_tracked_is_not_gone_on_with_untracked(predict, clip: Path, capsys, monkeypatch):

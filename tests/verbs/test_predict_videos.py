@@ -99,6 +99,14 @@ def test_photographs_and_videos_in_one_call(predict, clip: Path, tmp_path: Path,
     assert names == ["a.png", "clip.jsonl", "clip.mp4", "images.json", "predictions.json", "videos.json"]
 
 
+def test_what_photographs_have_no_use_for_is_said(predict, tmp_path: Path, capsys):
+    Image.fromarray(photograph(0)).save(tmp_path / "photo.png")
+    assert predict(tmp_path / "photo.png", "--seconds", "5") == 0
+    assert capsys.readouterr().err.startswith("--seconds has no effect: it is for videos")
+    assert predict(tmp_path / "photo.png") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_truncated_video_is_said_and_kept(predict, clip: Path, tmp_path: Path, capsys):
     flv = tmp_path / "cut.mkv"
     with av.open(str(clip)) as source, av.open(str(flv), "w") as target:

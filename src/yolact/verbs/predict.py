@@ -87,6 +87,8 @@ class Predict:
         videos = list(dict.fromkeys(video for source in self.sources for video in self._videos(source)))
         others = [source for source in self.sources if not self._is_only_video(source)]
         photographs = list(dict.fromkeys(path for source in others for path in find_images(source)))
+        if not videos and (note := self.video.in_vain()):
+            print(note, file=sys.stderr)
         predictor = self.model.load()
         whole = not photographs or self._run_photographs(predictor, photographs)
         if videos:

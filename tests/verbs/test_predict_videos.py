@@ -273,6 +273,16 @@ def test_names_of_results(tmp_path: Path):
     assert result_names([*given, "frames/%05d.jpg"], tmp_path / "out") == expected
 
 
+def test_names_as_long_as_names_can_be_leave_room_for_what_is_made_of_them(tmp_path: Path):
+    videos = [str(tmp_path / f"{'動' * 82}{end}.mp4") for end in "ab"]
+    for video in videos:
+        Path(video).touch()
+    names = result_names(videos, tmp_path / "out")
+    assert len(set(names)) == 2
+    for name in names:
+        (tmp_path / f"{name}.unfinished").mkdir()
+
+
 def test_no_thread_stays(predict, clip: Path):
     before = set(threading.enumerate())
     assert predict(clip, "--preview", "--seconds", "0.3") == 0

@@ -7,9 +7,7 @@ out/predictions.json         COCO results, each record with the `file_name` of i
 out/images.json              `images` (id, file_name, width, height, picture) and `categories`, as in COCO
 """
 
-import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +19,7 @@ from PIL import Image
 from yolact.config import ModelConfig
 from yolact.images import read_image
 from yolact.instances import Instances
-from yolact.whole_files import written_whole
+from yolact.whole_files import shortened, written_whole
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -74,8 +72,8 @@ class ResultsFolder:
             (self.out / "cutouts").mkdir(exist_ok=True)
             pixels = read_image(instances.image) if isinstance(instances.image, Path) else instances.image
             for number, instance in enumerate(instances, start=1):  # one at a time: a hundred may be a gigabyte
-                safe = _cut(re.sub(r"[^\w-]+", "-", instance.names[0]), 60)
-                file = f"{_cut(name.stem, 150)}-{number:02d}-{safe}.png"
+                safe = shortened(re.sub(r"[^\w-]+", "-", instance.names[0]), 60)
+                file = f"{shortened(name.stem, 150)}-{number:02d}-{safe}.png"
                 self._write(self.out / "cutouts" / file, _saver(instance.cutouts(pixels)[0]))
 
     def finish(self, config: ModelConfig) -> None:
@@ -99,21 +97,13 @@ def _saver(picture: Image.Image) -> Callable[[Path], object]:
     return lambda file: picture.save(file, quality=92, subsampling=0, compress_level=1)
 
 
-def _cut(name: str, most: int) -> str:
-    """Of names longer than this many bytes their beginning, and digits that tell them apart: systems take 255."""
-    whole = os.fsencode(name)
-    if len(whole) <= most:
-        return name
-    return f"{whole[: most - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
-
-
 def _picture_names(photographs: Sequence[Path]) -> list[str]:
     """A name for each photograph's picture, like its own; a number is added to those that are taken."""
     taken: set[str] = set()
     names = []
     for path in photographs:
         suffix = path.suffix if path.suffix.lower() in JPEG_SUFFIXES else ".png"
-        stem = own = _cut(path.stem, 240)
+        stem = own = shortened(path.stem, 240)
         number = 1
         while stem.lower() in taken:
             number += 1

@@ -1,5 +1,6 @@
 """Files that appear complete or not at all, whatever happens while they are written."""
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -61,3 +62,11 @@ def synchronize(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def shortened(name: str, most: int) -> str:
+    """Of names longer than this many bytes their beginning, and digits that tell them apart: systems take 255."""
+    whole = os.fsencode(name)
+    if len(whole) <= most:
+        return name
+    return f"{whole[: most - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"

@@ -65,6 +65,18 @@ def test_each_of_several_photographs_gets_a_folder(tmp_path: Path, weights: Path
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_an_instance_that_one_photograph_lacks_costs_no_other(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture
+):
+    files = [photograph(tmp_path / "in", "x.png"), photograph(tmp_path / "in", "y.png")]
+    assert explain(*files, "--out", tmp_path / "out", "--weights", weights, "--instances", "77") == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(";")[0] for line in said] == [
+        "skipped: x.png has no instance 77",
+        "skipped: y.png has no instance 77",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -1,6 +1,7 @@
 """`yolact predict` on videos: what it writes, what it says, and what is left when it is cut short."""
 
 import json
+import os
 import shutil
 import threading
 from fractions import Fraction
@@ -96,6 +97,14 @@ def test_photographs_and_videos_in_one_call(predict, clip: Path, tmp_path: Path,
     assert "broken.mp4" in printed.err
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a.png", "clip.jsonl", "clip.mp4", "images.json", "predictions.json", "videos.json"]
+
+
+def test_what_photographs_have_no_use_for_is_said(predict, tmp_path: Path, capsys):
+    Image.fromarray(photograph(0)).save(tmp_path / "photo.png")
+    assert predict(tmp_path / "photo.png", "--seconds", "5") == 0
+    assert capsys.readouterr().err.startswith("--seconds has no effect: it is for videos")
+    assert predict(tmp_path / "photo.png") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_truncated_video_is_said_and_kept(predict, clip: Path, tmp_path: Path, capsys):
@@ -203,6 +212,18 @@ def test_another_video_of_the_same_name_is_not_taken_for_finished(predict, clip:
     assert (tmp_path / "out" / "clip.jsonl").read_bytes() == before
 
 
+def test_what_other_weights_of_the_same_name_began_is_not_gone_on_with(
+    predict, clip: Path, weights: str, capsys, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 2)
+        assert predict(clip, "--no-pictures") == 130
+    os.utime(weights, (1, 1))  # as if training had written them anew
+    capsys.readouterr()
+    assert predict(clip, "--no-pictures", "--resume") == 2
+    assert "weights_modified was " in capsys.readouterr().err
+
+
 def test_what_was_tracked_is_not_gone_on_with_untracked(predict, clip: Path, capsys, monkeypatch):
     with monkeypatch.context() as patched:
         interrupt_at(patched, 17)
@@ -220,6 +241,16 @@ def test_numbered_frames_have_a_rate(predict, tmp_path: Path):
     assert times(tmp_path / "out" / "frames.mp4") == pytest.approx([0, 0.2, 0.4, 0.6])
     assert predict(tmp_path / "frames", "--rate", "2") == 0
     assert times(tmp_path / "out" / "frames.mp4") == pytest.approx([0, 0.5, 1, 1.5])
+
+
+def test_frames_with_one_more_are_not_taken_for_finished(predict, tmp_path: Path, capsys):
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        assert number < 2 or predict(tmp_path / "frames", "--rate", "2", "--no-pictures") == 0
+        Image.fromarray(photograph(number)).save(tmp_path / "frames" / f"{number}.png")
+    assert predict(tmp_path / "frames", "--rate", "2", "--no-pictures", "--resume") == 2
+    assert "photographs was 2 and is 3; leave --resume out" in capsys.readouterr().err
+    assert len(lines(tmp_path / "out" / "frames.jsonl")) == 2
 
 
 def test_tracked_objects_have_numbers(predict, clip: Path, tmp_path: Path, capsys):
@@ -240,6 +271,16 @@ def test_names_of_results(tmp_path: Path):
     given = [str(tmp_path / "clip.mov"), str(tmp_path / "clip.mp4"), "0", "rtsp://me:secret@door.local/live?token=1"]
     expected = ["clip", "clip-2", "camera-0", "door.local-live", "frames"]
     assert result_names([*given, "frames/%05d.jpg"], tmp_path / "out") == expected
+
+
+def test_names_as_long_as_names_can_be_leave_room_for_what_is_made_of_them(tmp_path: Path):
+    videos = [str(tmp_path / f"{'動' * 82}{end}.mp4") for end in "ab"]
+    for video in videos:
+        Path(video).touch()
+    names = result_names(videos, tmp_path / "out")
+    assert len(set(names)) == 2
+    for name in names:
+        (tmp_path / f"{name}.unfinished").mkdir()
 
 
 def test_no_thread_stays(predict, clip: Path):

@@ -111,24 +111,51 @@ def test_the_index_comes_first(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("codec", "name", "kept"), [("aac", "a.mp4", "aac"), ("libopus", "a.mkv", "opus"), ("pcm_s16le", "a.mov", "aac")]
+    ("codec", "name", "kept"),
+    [
+        ("aac", "a.mp4", "aac"),
+        ("libopus", "a.mkv", "opus"),
+        ("libmp3lame", "a.mkv", "mp3"),
+        ("pcm_s16le", "a.mov", "aac"),
+    ],
 )
 @pytest.mark.parametrize("late", [0.0, 0.5])
 def test_sound_goes_along(tmp_path: Path, codec: str, name: str, kept: str, late: float):
     write_sound(tmp_path / name, codec, late=late, rate=48_000)
     write(tmp_path / "clip.mp4", [n / 10 for n in range(10)], rate=Fraction(10), audio=tmp_path / name)
     with av.open(str(tmp_path / "clip.mp4")) as container:
-        assert container.streams.audio[0].codec_context.name == kept
+        assert container.streams.audio[0].codec.canonical_name == kept
         sound = np.concatenate([frame.to_ndarray().mean(axis=0) for frame in container.decode(audio=0)])
     assert sound.size / 48_000 == pytest.approx(1 + late, abs=0.1)
     assert read(tmp_path / "clip.mp4")[0][0] == pytest.approx(late, abs=0.05)
-    if kept == codec:
-        assert packets(tmp_path / "clip.mp4") == packets(tmp_path / name)
+    if codec != "pcm_s16le":
+        copied = packets(tmp_path / "clip.mp4")
+        assert copied == packets(tmp_path / name)[: len(copied)]  # what ends the tone may lie behind the pictures
 
 
 def packets(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def test_sound_whose_clock_counts_packets_is_encoded_to_its_end(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("yolact.video.joining.COPIED", frozenset())  # as if this were WMA, which nothing here encodes
+    write_sound(tmp_path / "a.avi", "libmp3lame", rate=44_100)
+    write(tmp_path / "clip.mp4", [n / 10 for n in range(10)], rate=Fraction(10), audio=tmp_path / "a.avi")
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        assert sum(frame.samples for frame in container.decode(audio=0)) / 44_100 == pytest.approx(1, abs=0.1)
+
+
+def test_sound_of_an_unknown_kind_costs_no_picture(tmp_path: Path):
+    write_sound(tmp_path / "a.mkv", "aac")
+    (tmp_path / "a.mkv").write_bytes((tmp_path / "a.mkv").read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    with VideoWriter(tmp_path / "clip.mp4", audio=tmp_path / "a.mkv") as writer:
+        writer.write(picture(9), 0)
+    assert writer.notes == [
+        "a.mkv: from some point on, its sound cannot be read (its codec is unknown here), and is missing"
+    ]
+    assert len(read(tmp_path / "clip.mp4")[1]) == 1
 
 
 def test_sound_ends_with_the_pictures(tmp_path: Path):

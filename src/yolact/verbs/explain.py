@@ -56,20 +56,19 @@ class Explain:
         for path, folder in folders_of(photographs, self.out).items():
             try:
                 found = predictor.predict(path, self.score_threshold, self.top_k, image_size=self.image_size)
+                count = explain_photograph(
+                    predictor, found, folder, numbers=self.instances, most=self.most, image_size=self.image_size
+                )
             except (ValueError, FileNotFoundError) as error:
                 if len(photographs) == 1:
                     raise
                 print(f"skipped: {one_line(error)}", file=sys.stderr)
                 skipped += 1
                 continue
-            explained.append(
-                explain_photograph(
-                    predictor, found, folder, numbers=self.instances, most=self.most, image_size=self.image_size
-                )
-            )
+            explained.append(count)
         left_out = f", {skipped} skipped" if skipped else ""
         instances = f"{sum(explained)} instances" if sum(explained) != 1 else "1 instance"
         said = instances if sum(explained) else f"nothing found above a score of {self.score_threshold:g}"
-        count = f"{len(explained)} photograph{'s' * (len(explained) != 1)}"
-        print(f"{count}{left_out}; {said}, and all prototypes; explained in {self.out}")
+        photos = f"{len(explained)} photograph{'s' * (len(explained) != 1)}"
+        print(f"{photos}{left_out}; {said}, and all prototypes; explained in {self.out}")
         return 1 if skipped else 0

@@ -87,6 +87,8 @@ class Predict:
         videos = list(dict.fromkeys(video for source in self.sources for video in self._videos(source)))
         others = [source for source in self.sources if not self._is_only_video(source)]
         photographs = list(dict.fromkeys(path for source in others for path in find_images(source)))
+        if not videos and (note := self.video.in_vain()):
+            print(note, file=sys.stderr)
         predictor = self.model.load()
         whole = not photographs or self._run_photographs(predictor, photographs)
         if videos:
@@ -99,7 +101,7 @@ class Predict:
                 options=self.video,
                 request={**self.request, "batch_size": self.batch_size},
                 pictures=self.pictures,
-                facts=facts | {"weights": self.model.weights} | self.video.facts,
+                facts=facts | self._weights_facts() | self.video.facts,
             )
             whole = work.run(videos, alone=not photographs) and whole
         return 0 if whole else 1
@@ -114,6 +116,12 @@ class Predict:
             "classes": self.classes or None,
             "image_size": self.image_size,
         }
+
+    def _weights_facts(self) -> dict[str, Any]:
+        """Which weights: of a file also when it was written, since training writes others under the same name."""
+        facts: dict[str, Any] = {"weights": self.model.weights}
+        file = Path(self.model.weights or "").expanduser()
+        return facts | {"weights_modified": file.stat().st_mtime} if file.is_file() else facts
 
     def _videos(self, source: str) -> list[str]:
         """What of it is a video: of a folder with a rate, all its photographs together are."""

@@ -72,7 +72,7 @@ class PredictVideos:
         if isinstance(source, LiveSource):
             source.seconds = self.options.seconds
         options, rate = self.options, None if source.rate is None else float(source.rate)
-        resume, facts = self.options.resume and not source.is_live, {**self.facts, **_facts_of(text)}
+        resume, facts = self.options.resume and not source.is_live, {**self.facts, **_facts_of(text, source)}
         try:
             tracker = open_tracker(options.track, options.smooth, rate) if options.track else None
             if resume and is_finished(stem, facts, self.pictures):
@@ -133,10 +133,15 @@ def _bar(source: "FrameSource", done: int) -> Any:
     return tqdm(total=source.count, initial=done, unit="frame", disable=not watched, leave=False)
 
 
-def _facts_of(text: str) -> dict[str, Any]:
+def _facts_of(text: str, source: "FrameSource") -> dict[str, Any]:
     from yolact.video.remote import without_password
+    from yolact.video.sequence import ImageSequence
 
     path = Path(text).expanduser()
+    if isinstance(source, ImageSequence):
+        files = [photograph.stat() for photograph in source.files if photograph.is_file()]
+        size, newest = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=None)
+        return {"source": text, "photographs": len(source.files), "bytes": size, "modified": newest}
     if not path.is_file():
         return {"source": without_password(text)}
     return {"source": str(path.absolute()), "bytes": path.stat().st_size, "modified": path.stat().st_mtime}

@@ -1,6 +1,6 @@
 """How videos are followed, shown and written: the options of `yolact predict` that photographs do not have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 
@@ -33,6 +33,14 @@ class VideoOptions:
     def facts(self) -> dict[str, Any]:
         """What decides the results: with anything else, no run can go on where another was cut off."""
         return {name: getattr(self, name) for name in ("track", "smooth", "rate", "seconds")}
+
+    def in_vain(self) -> str | None:
+        """What to say of the first option that was given, where there is no video."""
+        given = [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+        if not given:
+            return None
+        option = given[0].replace("_", "-")
+        return f"--{option} has no effect: it is for videos, and photographs are one as a folder or glob with --rate"
 
     def check(self) -> None:
         """

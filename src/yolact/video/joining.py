@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.codec import Codec
@@ -18,6 +19,9 @@ TICK = Fraction(1, 360_000)
 
 COPIED = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus"))
 """Kinds of sound that players expect in an MP4."""
+
+SLOWEST_MP3 = 16_000
+"""Samples a second. An MP4 with MP3 of fewer is none that the standard knows, and libav refuses to write it."""
 
 
 def join(parts: Sequence[Path], target: Path, audio: Path | None, begins: float | None = None) -> list[str]:
@@ -77,11 +81,13 @@ class _Sound:
             self._give_up(error)
 
     def _begin(self, source: InputContainer, audio: AudioStream, begins: float | None) -> None:
+        if audio.codec_context is None:
+            raise ValueError("its codec is unknown here")
         starts = [_start(stream) for stream in (audio, *source.streams.video[:1])]
         video_start = starts[-1] if begins is None else Fraction(begins)
         self._shift = min(starts[0], video_start)
         self.video_start = video_start - self._shift
-        if audio.codec_context.name in COPIED:
+        if _is_copied(audio):
             target = self._out.add_stream_from_template(audio)
             self._packets = _copied(source, audio, target)
         else:
@@ -124,6 +130,11 @@ def _start(stream: object) -> Fraction:
     return Fraction(0) if start is None or base is None else start * base
 
 
+def _is_copied(audio: AudioStream) -> bool:
+    name = audio.codec.canonical_name  # of the format: that of MP3's decoder is mp3float
+    return name in COPIED and (name != "mp3" or audio.rate >= SLOWEST_MP3)
+
+
 def _layout(audio: AudioStream) -> str:
     """Where its loudspeakers stand; some formats only say how many there are, in a name such as "2 channels"."""
     if "channels" not in audio.layout.name:
@@ -143,7 +154,14 @@ def _encoded(source: InputContainer, audio: AudioStream, target: AudioStream) ->
     resampler = AudioResampler(context.format, context.layout, context.rate)
     for frame in source.decode(audio):
         for part in resampler.resample(frame):
-            yield from target.encode(part)
+            yield from target.encode(_finely_timed(part))
     for part in resampler.resample(None):
-        yield from target.encode(part)
+        yield from target.encode(_finely_timed(part))
     yield from target.encode(None)
+
+
+def _finely_timed(frame: AudioFrame) -> AudioFrame:
+    """By a clock that counts samples: that of an AVI counts packets, and several of ours would begin at one tick."""
+    if frame.pts is not None and frame.time_base is not None:
+        frame.pts, frame.time_base = round(frame.pts * frame.time_base * frame.rate), Fraction(1, frame.rate)
+    return frame

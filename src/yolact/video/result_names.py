@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from yolact.whole_files import shortened
+
 
 def result_names(videos: Sequence[str], out: Path) -> list[str]:
     """A name for each video's results, without a suffix; a number is added to those that are taken.
@@ -18,7 +20,7 @@ def result_names(videos: Sequence[str], out: Path) -> list[str]:
         path = Path(text).expanduser()
         if path.is_file() and path.absolute().parent.resolve() == out.resolve():
             raise ValueError(f"--out {out} holds {path}, which is to be predicted on; choose another folder")
-        stem = name = _stem(text)
+        stem = name = shortened(_stem(text), 236)  # .unfinished follows, and perhaps a number
         number = 1
         while name.lower() in taken:
             number += 1

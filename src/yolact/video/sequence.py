@@ -48,6 +48,7 @@ class ImageSequence:
         self._step = 1 / rate
         self.count: int | None = len(photographs)
         self.notes, self.losses = list[str](), list[str]()
+        self.files = tuple(file for _, file in photographs)
         self._photographs = iter(photographs)
         self._first = photographs[0][0]
         self._closed = False

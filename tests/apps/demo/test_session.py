@@ -4,14 +4,21 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
+import av
 import numpy as np
 import pytest
 
+from clips import write_clip
+from test_predictor import small_network
 from yolact.apps.demo import session
 from yolact.apps.demo.downloads import forget_old
+from yolact.apps.demo.film import film
 from yolact.apps.demo.session import Choice, Session, Sessions, as_chosen, selected
 from yolact.instances import Instances
+from yolact.predictor import Predictor
+from yolact.video.file import open_file
 
 
 def some(names: tuple[str, ...], labels: list[int]) -> Instances:
@@ -114,3 +121,16 @@ def test_masks_are_cut_as_chosen_at_the_threshold_as_chosen():
     weaker = replace(found, coefficients=found.coefficients * 0.2)  # a probability of 0.69
     assert as_chosen(weaker, Choice(mask=0.6)).masks.any()
     assert not as_chosen(weaker, Choice(mask=0.8)).masks.any()
+
+
+def test_the_sound_of_a_film_goes_with_the_first_picture_that_could_be_decoded(tmp_path: Path):
+    clip = write_clip(tmp_path / "clip.ts", 15, sound=True)
+    clip.write_bytes(clip.read_bytes()[20 * 188 :])  # begins between two key frames, as recordings do
+    source = open_file(clip)
+    pictures = list(source)
+    assert pictures
+    options = {"score": 0.9, "number": 1, "opacity": 0.5, "stopped": Event()}
+    assert list(film(Predictor(small_network(), "cpu"), clip, tmp_path / "film.mp4", **options))
+    with av.open(str(clip)) as before, av.open(str(tmp_path / "film.mp4")) as after:
+        sound = next(before.decode(audio=0)).time
+        assert next(after.decode(video=0)).time == pytest.approx((source.begins or 0) - (sound or 0), abs=0.03)

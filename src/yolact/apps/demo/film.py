@@ -63,6 +63,7 @@ def film(
                     raise ValueError(f"This video is longer than {LONGEST_VIDEO:.0f} s. {_REMEDY}")
                 if stopped.is_set():
                     raise GivenUpError
+                writer.begins = video.begins
                 writer.write(result.instances.plot(opacity=opacity), result.frame.time)
                 yield Progress(writer.frames, video.count, result.frame.time, len(result.instances))
     except BaseException:

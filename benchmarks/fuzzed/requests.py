@@ -17,7 +17,7 @@ from fuzzed.target import Target, check
 PATIENCE = 5.0
 """Seconds."""
 
-STATUSES = frozenset((100, 200, 304, 307, 400, 404, 405, 408, 413, 422, 503))
+STATUSES = frozenset((100, 200, 304, 307, 400, 404, 405, 408, 413, 415, 422, 503))
 
 
 def seeds() -> list[bytes]:

@@ -43,7 +43,8 @@ class RemoteFile(io.RawIOBase):
         self._reading = threading.RLock()
         self._position = 0
         self._opener, self._plain_address = _opener(address)
-        self._response: http.client.HTTPResponse | None = self._ask(0)
+        self._response: http.client.HTTPResponse | None = None  # for `close`, which Python calls if nobody answers
+        self._response = self._ask(0)
         headers = self._response.headers
         length = headers.get("Content-Length", "")
         self.kind = headers.get_content_type()

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 from synthetic import write_dataset
 from tiny import RECIPE, TINY, same
@@ -17,7 +19,7 @@ from yolact import checkpoint
 from yolact.config import ModelConfig
 from yolact.data.coco import CocoDataset
 from yolact.model import build_model
-from yolact.training import TrainConfig, batch_size, resume, run, train, validation
+from yolact.training import TrainConfig, batch_size, resume, run, train, trainer, validation
 from yolact.training.module import TrainingModule
 from yolact.training.pictures import MARGIN, TILE
 
@@ -41,6 +43,12 @@ def size_of(picture: Path) -> tuple[int, int]:
 def fresh_weights(path: Path) -> Path:
     checkpoint.save(path, build_model(TINY.with_classes(("disk", "box"))))
     return path
+
+
+def test_more_workers_than_processors_are_a_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    with trainer.quiet():
+        DataLoader(TensorDataset(torch.zeros(2)), num_workers=(os.cpu_count() or 1) + 1)
+    assert capsys.readouterr().err == ""
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -179,7 +187,7 @@ class TestEarlyStopping:
     ) -> None:
         train(data_yaml, TINY, replace(RECIPE, epochs=4, patience=1, learning_rate=1e-9), tmp_path / "run")
         assert (
-            "4 steps, stopped as 1 measurements brought no better mask AP; best mask AP 0.0" in capsys.readouterr().out
+            "4 steps, stopped as 1 measurement brought no better mask AP; best mask AP 0.0" in capsys.readouterr().out
         )
 
     def test_without_anything_to_measure_on_it_is_refused_or_never_runs_out(

@@ -229,7 +229,8 @@ def _note(state: Path, validation: Validation) -> None:
 def _summarize(module: TrainingModule, validation: Validation | None, waiting: Waiting, out: Path, steps: int) -> None:
     parts = [f"{steps} steps"]
     if validation is not None and validation.is_exhausted:
-        parts[0] += f", stopped as {validation.since_best} measurements brought no better mask AP"
+        plural = "s" * (validation.since_best != 1)
+        parts[0] += f", stopped as {validation.since_best} measurement{plural} brought no better mask AP"
     if module.skipped_steps:
         parts[0] += f", {module.skipped_steps} of them skipped for a loss that was not finite"
     if validation is not None and validation.best is not None:

@@ -32,6 +32,7 @@ ADVICE = (
     "GPU available but not used",
     "The number of training batches",
     "It is recommended to use `self.log",  # losses are logged of the first device only
+    "This DataLoader will create",  # more processes than processors: they wait for files, too
     ".*LeafSpec",  # Lightning's use of a function of torch
 )
 """How Lightning's warnings begin that are not for users."""
